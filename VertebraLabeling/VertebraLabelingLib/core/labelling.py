@@ -1,0 +1,89 @@
+"""The results that travel between the stages: evidence of a method, and the final labelling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .anatomy import Level
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a method says: n candidate vertebrae, in any order.
+
+    positions_lps_mm: (n, 3) body centroids.  level_log_probs: (n, 28) natural log-probability of each `Level`
+    (rows sum to 1 in probability).  scores: (n,) probability in 0..1 that the candidate is a vertebra at all.
+    """
+
+    positions_lps_mm: NDArray[np.float64]
+    level_log_probs: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n = len(self.scores)
+        if self.positions_lps_mm.shape != (n, 3) or self.level_log_probs.shape != (n, len(Level)):
+            raise ValueError("positions, level_log_probs and scores disagree on the number of candidates")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True)
+class LabelledPoint:
+    """One named vertebra: centroid in LPS mm, probability 0..1 that the name is right, remark for the user."""
+
+    level: Level
+    position_lps_mm: tuple[float, float, float]
+    probability: float = 1.0
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another consistent naming of the same points; levels[i] names points[i], None drops that point."""
+
+    levels: tuple[Level | None, ...]
+    shift: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The consistent final list, cranio-caudal, with what else it could be.
+
+    level_certain: False when the whole column could be one level off.  anchors: levels in view that fix the counting.
+    remarks: sentences about the labelling as a whole.
+    """
+
+    points: tuple[LabelledPoint, ...]
+    alternatives: tuple[Alternative, ...] = ()
+    anchors: tuple[Level, ...] = ()
+    level_certain: bool = True
+    remarks: tuple[str, ...] = field(default=())
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Levels of the points, cranio-caudal."""
+        return tuple(point.level for point in self.points)
+
+    def summary(self) -> str:
+        """One line such as ``T9-S2, 11 vertebrae, level certain: L5, S1 in view``."""
+        if not self.points:
+            return "no vertebra"
+        count = len(self.points)
+        extent = f"{self.points[0].level.name}-{self.points[-1].level.name}"
+        return f"{extent}, {count} vertebra{'e' if count > 1 else ''}, {self._certainty()}"
+
+    def _certainty(self) -> str:
+        names = ", ".join(level.name for level in self.anchors)
+        seen = f"{names} in view" if names else "nothing to count from"
+        if self.level_certain:
+            return f"level certain: {seen}"
+        if not self.alternatives:
+            return f"level unsure: {seen}"
+        other = self.alternatives[0]
+        way = "lower" if other.shift > 0 else "higher"
+        return f"level unsure: {seen}; could be {abs(other.shift)} {way} ({other.probability:.0%})"

@@ -1,0 +1,49 @@
+"""A CT as a value: Hounsfield units and their place in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from .geometry import Geometry
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A CT volume.
+
+    hu: float32 (z, y, x), Hounsfield units.  geometry: its grid in LPS mm.  name: for messages; never a patient's name.
+    notes: what a reader had to say about the input, one sentence each; they end in the run record.
+    """
+
+    hu: NDArray[np.float32]
+    geometry: Geometry
+    name: str = "scan"
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.hu.shape != self.geometry.shape_zyx:
+            raise ValueError(f"array {self.hu.shape} and geometry {self.geometry.shape_zyx} differ")
+
+    @classmethod
+    def from_sitk(cls, image: sitk.Image, name: str = "scan", notes: tuple[str, ...] = ()) -> Scan:
+        """Scan of a 3-D scalar SimpleITK image (LPS, HU)."""
+        hu = sitk.GetArrayFromImage(image).astype(np.float32, copy=False)
+        return cls(hu, geometry_of(image), name, notes)
+
+    def to_sitk(self) -> sitk.Image:
+        """Float32 SimpleITK image with the same geometry."""
+        image = sitk.GetImageFromArray(self.hu)
+        image.SetSpacing(self.geometry.spacing_xyz_mm)
+        image.SetOrigin(self.geometry.origin_lps_mm)
+        image.SetDirection(self.geometry.direction)
+        return image
+
+
+def geometry_of(image: sitk.Image) -> Geometry:
+    """Geometry of a 3-D SimpleITK image."""
+    i, j, k = image.GetSize()
+    return Geometry((k, j, i), image.GetSpacing(), image.GetOrigin(), image.GetDirection())

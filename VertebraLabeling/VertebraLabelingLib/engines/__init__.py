@@ -1,0 +1,1 @@
+"""What executes a network: device choice and the store of weights."""

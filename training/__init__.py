@@ -1,0 +1,1 @@
+"""Training and evaluation outside Slicer: ``python -m training --help``."""
