@@ -12,7 +12,8 @@ from ..core.scan import Scan
 class Method(Protocol):
     """A way to get evidence from a scan.
 
-    name: as on the command line.  weights_sha256: hash of each weight file in use, by its role ("corridor", "sites", ...).
+    name: as on the command line.
+    weights_sha256: hash of each weight file in use, by its role ("corridor", "sites", ...).
     """
 
     name: str

@@ -6,17 +6,21 @@ three modules and three up-samplings; four skip branches with a convolution, add
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 GROUPS = 4
 
 
-def convolution(inputs: int, outputs: int, kernel: int | tuple[int, int, int], stride: int = 1) -> nn.Conv3d:
-    """Same-size (for stride 1) 3-D convolution."""
+def convolution(inputs: int, outputs: int, kernel: int | tuple[int, int, int]) -> nn.Conv3d:
+    """Same-size 3-D convolution."""
     sizes = (kernel,) * 3 if isinstance(kernel, int) else kernel
-    return nn.Conv3d(inputs, outputs, sizes, stride=stride, padding=tuple(k // 2 for k in sizes))
+    return nn.Conv3d(inputs, outputs, sizes, padding=tuple(k // 2 for k in sizes))
+
+
+def halving(inputs: int, outputs: int) -> nn.Conv3d:
+    """Convolution to half the grid; its even kernel keeps voxel cells aligned, so that mirroring commutes with it."""
+    return nn.Conv3d(inputs, outputs, 4, stride=2, padding=1)
 
 
 def normalised(convolution: nn.Module, channels: int) -> nn.Sequential:
@@ -53,7 +57,7 @@ class Encoder(nn.Module):
     def __init__(self, inputs: int, widths: tuple[int, int, int, int], stem_stride: int = 1) -> None:
         super().__init__()
         a, b, c, d = widths
-        self.stem = normalised(convolution(inputs, a, 3, stride=2), a) if stem_stride == 2 else nn.Identity()
+        self.stem = normalised(halving(inputs, a), a) if stem_stride == 2 else nn.Identity()
         self.stage1 = Residual(a if stem_stride == 2 else inputs, a)
         self.stage2 = Residual(a, b)
         self.stage3 = Residual(b, c)
@@ -70,7 +74,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Three residual modules and three up-samplings; skips pass a 1x1x1 convolution and are added.
 
-    Features of `Encoder` -> features at 1/4, 1/2 and 1 of the grid, coarsest first, with widths[2], widths[1], widths[0].
+    Features of `Encoder` -> features at 1/4, 1/2 and 1 of the grid, coarsest first; widths[2], widths[1], widths[0].
     """
 
     def __init__(self, widths: tuple[int, int, int, int]) -> None:

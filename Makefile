@@ -1,0 +1,65 @@
+# One command for everything; `make help` lists them.  Needs GNU make and Python >= 3.10 with venv.
+
+PYTHON ?= python3
+# e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" spares a Linux machine without GPU the CUDA build
+PIP_ARGS ?=
+ARGS ?=
+
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+LABEL_STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup label test test-slow lint bench clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1@\2/' | column -t -s '@' 2>/dev/null \
+		|| grep -E '^[a-z-]+:.*## ' Makefile
+
+setup: $(LABEL_STAMP) ## make .venv with what labelling needs
+
+label: $(LABEL_STAMP) ## label a scan: make label CT=<file or DICOM folder> [OUT=<dir>] [ARGS=...]; without CT a phantom
+	@set -eu; ct=$${CT:-}; out=$${OUT:-out}; synthetic=; \
+	mkdir -p "$$out"; \
+	if [ -z "$$ct" ]; then \
+		ct=$$out/phantom.nii.gz; synthetic=--phantom; \
+		echo "No CT given (make label CT=<file>): making a PHANTOM, a synthetic CT, and labelling that."; \
+		$(VENV_PYTHON) -m training phantom --output "$$ct"; \
+	fi; \
+	name=$$(basename -- "$$ct"); name=$${name%.gz}; \
+	case $$name in *.nii|*.nrrd|*.nhdr|*.mha|*.mhd|*.dcm) name=$${name%.*};; esac; \
+	$(VENV_PYTHON) -m VertebraLabelingLib.predict label "$$ct" --output "$$out/$$name.mrk.json" --csv "$$out/$$name.csv" \
+		--preview "$$out/$$name.png" $$synthetic $(ARGS); \
+	if [ -n "$$synthetic" ]; then echo "This was a PHANTOM, a synthetic CT, not a patient."; fi
+
+test: $(DEV_STAMP) ## the quick tests
+	$(VENV_PYTHON) -m pytest -m "not slow and not slicer and not gpu" $(ARGS)
+
+test-slow: $(DEV_STAMP) ## the slow tests
+	$(VENV_PYTHON) -m pytest -m "slow and not slicer and not gpu" $(ARGS)
+
+lint: $(DEV_STAMP) ## style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(DEV_STAMP) ## time and memory on a whole-body volume, beside a plain U-Net
+	$(VENV_PYTHON) -m training bench $(ARGS)
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV_PYTHON):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "Python >= 3.10 is needed: make PYTHON=<path>"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(LABEL_STAMP): pyproject.toml | $(VENV_PYTHON)
+	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable .
+	@touch $@
+
+$(DEV_STAMP): $(LABEL_STAMP)
+	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable ".[train,dev]"
+	@touch $@

@@ -1,0 +1,98 @@
+"""Imports: what they cost, and that they point one way (design.md section 4)."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "VertebraLabeling" / "VertebraLabelingLib"
+PACKAGE = "VertebraLabelingLib"
+MAY_IMPORT = {"core": {"core"}, "engines": {"core", "engines"}, "methods": {"core", "engines", "methods"}}
+SLICER_SIDE = {"slicer", "qt", "ctk", "vtk"}
+HEAVY = {"torch", "SimpleITK", "matplotlib", "numpy", "scipy", "sklearn", "rich", "slicer", "qt"}
+
+
+def in_child(code: str) -> str:
+    """What a fresh interpreter prints when it runs `code`."""
+    paths = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(LIBRARY.parent)!r}]\n"
+    done = subprocess.run([sys.executable, "-c", paths + code], capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_help_imports_nothing_heavy_and_takes_less_than_a_second():
+    code = f"""
+import time
+try:
+    from {PACKAGE}.predict import main
+    main(["label", "--help"])
+except SystemExit as end:
+    assert end.code == 0
+print(sorted(set(sys.modules) & {HEAVY!r}), time.process_time() < 1.0)
+"""
+    assert in_child(code) == "[] True"
+
+
+def test_the_core_imports_neither_torch_nor_slicer_nor_qt():
+    code = f"""
+import importlib, pkgutil
+import {PACKAGE}.core as core
+for module in pkgutil.walk_packages(core.__path__, core.__name__ + "."):
+    importlib.import_module(module.name)
+print(sorted(set(sys.modules) & {{"torch", "slicer", "qt", "vtk", "matplotlib", "sklearn", "training"}}))
+"""
+    assert in_child(code) == "[]"
+
+
+def imported(path: Path, package: str) -> Iterator[str]:
+    """Full names of all modules that a file imports anywhere in it; `package` is the dotted package it lies in."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def package_of(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).parent.parts)
+
+
+LIBRARY_FILES = sorted(LIBRARY.rglob("*.py"))
+TRAINING_FILES = sorted((ROOT / "training").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", LIBRARY_FILES, ids=lambda p: str(p.relative_to(LIBRARY)))
+def test_library_imports_point_one_way(path):
+    room = path.relative_to(LIBRARY).parts[0]
+    names = list(imported(path, package_of(path, LIBRARY.parent)))
+    roots = {name.split(".")[0] for name in names}
+    rooms = {name.split(".")[1] for name in names if name.startswith(f"{PACKAGE}.")}
+    folders = {p.name for p in LIBRARY.iterdir() if p.is_dir()} | {p.stem for p in LIBRARY.glob("*.py")}
+    assert "training" not in roots
+    if room in MAY_IMPORT:
+        assert rooms & folders <= MAY_IMPORT[room]
+    if room != "app":
+        assert "app" not in rooms
+        assert not roots & SLICER_SIDE
+    if room == "core":
+        assert "torch" not in roots
+
+
+@pytest.mark.parametrize("path", TRAINING_FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_training_does_not_import_the_slicer_side(path):
+    names = list(imported(path, package_of(path, ROOT)))
+    assert not [name for name in names if name.startswith(f"{PACKAGE}.app")]
+    assert not {name.split(".")[0] for name in names} & SLICER_SIDE
+
+
+def test_the_resolution_of_relative_imports_itself(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text("from ..core.scan import Scan\nfrom . import y\nimport a.b\nfrom ... import top\n")
+    assert list(imported(path, "P.engines.deep")) == ["P.engines.core.scan.Scan", "P.engines.deep.y", "a.b", "P.top"]

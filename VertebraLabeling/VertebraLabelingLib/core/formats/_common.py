@@ -1,0 +1,73 @@
+"""What the point formats share: opening, numbers, levels, order."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..anatomy import Level
+from ..errors import InputError
+from ..labelling import LabelledPoint
+
+Position = tuple[float, float, float]
+
+
+def load_text(path: Path) -> str:
+    """UTF-8 text of a file, with or without byte order mark; InputError."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text file; give a point file.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror or error}); check the path.") from error
+
+
+def load_json(path: Path) -> Any:
+    """Content of a JSON file; InputError."""
+    text = load_text(path)
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise InputError(f"{path} is not valid JSON{where}; export the points again.") from error
+
+
+def position(values: Iterable[Any], path: Path, name: object) -> Position:
+    """Three finite coordinates; InputError naming the point."""
+    try:
+        x, y, z = (float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: the position of {name} is not three numbers; export the points again.") from error
+    if not all(math.isfinite(value) for value in (x, y, z)):
+        raise InputError(f"{path}: the position of {name} is not finite; place the point again.")
+    return (x, y, z)
+
+
+def parse_levels(names: Iterable[object], path: Path) -> tuple[Level, ...]:
+    """Levels of the names of a file; InputError that lists the names that are none."""
+    levels: list[Level] = []
+    unknown: list[str] = []
+    for name in names:
+        try:
+            levels.append(Level.parse(str(name)))
+        except ValueError:
+            unknown.append(f"'{name}'")
+    if unknown:
+        raise InputError(
+            f"{path}: {', '.join(unknown)} {'are no levels' if len(unknown) > 1 else 'is no level'}; "
+            "name the points C1-C7, T1-T13, L1-L6, S1, S2."
+        )
+    return tuple(levels)
+
+
+def in_order(points: Iterable[LabelledPoint], path: Path) -> tuple[LabelledPoint, ...]:
+    """Cranio-caudal; InputError when a level occurs twice."""
+    points = sorted(points, key=lambda point: point.level)
+    twice = [level.name for level, count in Counter(p.level for p in points).items() if count > 1]
+    if twice:
+        raise InputError(f"{path}: {', '.join(twice)} occurs more than once; keep one point of each level.")
+    return tuple(points)

@@ -1,0 +1,144 @@
+"""3D Slicer's markups file (.mrk.json): a fiducial list, as `vtkMRMLMarkupsJsonStorageNode` writes it.
+
+Keys, their order and the default values were compared with files written by slicer-core 5.12 and 5.13.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..files import atomic_write
+from ..labelling import LabelledPoint
+from ._common import in_order, load_json, parse_levels, position
+
+SCHEMA = (
+    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+    "markups-schema-v1.0.3.json#"
+)
+UNSURE_BELOW = 0.5
+"""Points of lower probability are written unselected, which Slicer draws in `UNSURE_COLOUR`."""
+SURE_COLOUR = (0.35, 0.78, 0.98)
+UNSURE_COLOUR = (1.0, 0.6, 0.1)
+
+_SCHEMA_PATTERN = re.compile(r"markups-schema-v1\.[0-9]+\.[0-9]+\.json#*$")
+_TO_LPS = {"LPS": (1, 1, 1), "RAS": (-1, -1, 1)}
+_ORIENTATION = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]
+_DESCRIPTION = re.compile(r"\s*p=([0-9]*\.?[0-9]+)\s*(?:;\s*(.*))?$", re.DOTALL)
+
+
+def write(path: Path, points: Sequence[LabelledPoint]) -> None:
+    """One control point per vertebra, LPS mm; probability and remark become the description ``p=0.97; remark``."""
+    markup = {
+        "type": "Fiducial",
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "locked": False,
+        "fixedNumberOfControlPoints": False,
+        "labelFormat": "%N-%d",
+        "lastUsedControlPointNumber": len(points),
+        "controlPoints": [_control_point(number, point) for number, point in enumerate(points, start=1)],
+        "measurements": [],
+        "display": _display(),
+    }
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps({"@schema": SCHEMA, "markups": [markup]}, indent=4) + "\n", encoding="utf-8")
+
+
+def _control_point(number: int, point: LabelledPoint) -> dict[str, Any]:
+    return {
+        "id": str(number),
+        "label": point.level.name,
+        "description": f"p={point.probability:.2f}" + (f"; {point.remark}" if point.remark else ""),
+        "associatedNodeID": "",
+        "position": [float(value) for value in point.position_lps_mm],
+        "orientation": _ORIENTATION,
+        "selected": point.probability >= UNSURE_BELOW,
+        "locked": False,
+        "visibility": True,
+        "positionStatus": "defined",
+    }
+
+
+def _display() -> dict[str, Any]:
+    """Slicer's defaults, but for points inside bone: not snapped to a surface, and seen from neighbouring slices.
+
+    Slicer's format has no key for the visibility of occluded points; the module sets it on the display node.
+    """
+    return {
+        "visibility": True,
+        "opacity": 1.0,
+        "color": UNSURE_COLOUR,
+        "selectedColor": SURE_COLOUR,
+        "activeColor": (0.4, 1.0, 0.0),
+        "propertiesLabelVisibility": False,
+        "pointLabelsVisibility": True,
+        "textScale": 3.0,
+        "glyphType": "Sphere3D",
+        "glyphScale": 3.0,
+        "glyphSize": 5.0,
+        "useGlyphScale": True,
+        "sliceProjection": True,
+        "sliceProjectionUseFiducialColor": True,
+        "sliceProjectionOutlinedBehindSlicePlane": False,
+        "sliceProjectionColor": (1.0, 1.0, 1.0),
+        "sliceProjectionOpacity": 0.6,
+        "lineThickness": 0.2,
+        "lineColorFadingStart": 1.0,
+        "lineColorFadingEnd": 10.0,
+        "lineColorFadingSaturation": 1.0,
+        "lineColorFadingHueOffset": 0.0,
+        "handlesInteractive": False,
+        "translationHandleVisibility": True,
+        "rotationHandleVisibility": True,
+        "scaleHandleVisibility": False,
+        "interactionHandleScale": 3.0,
+        "snapMode": "unconstrained",
+    }
+
+
+def read(path: Path) -> tuple[LabelledPoint, ...]:
+    """Points of the fiducial lists of a file of any schema 1.x, LPS or RAS, in LPS mm and cranio-caudal.
+
+    Points that were never placed are skipped.  InputError for another file, and for points whose label is no level.
+    """
+    content = load_json(path)
+    try:
+        if not _SCHEMA_PATTERN.search(content["@schema"]):
+            raise InputError(f"{path} follows '{content['@schema']}', not version 1 of Slicer's markups format.")
+        pairs = [
+            (control, markup.get("coordinateSystem", "LPS"))
+            for markup in content["markups"]
+            if markup["type"] == "Fiducial"
+            for control in markup.get("controlPoints", [])
+            if control.get("positionStatus", "defined") == "defined"
+        ]
+        if content["markups"] and not any(markup["type"] == "Fiducial" for markup in content["markups"]):
+            raise InputError(f"{path} holds no point list (type Fiducial); give the points of the vertebrae.")
+        labels = [control.get("label", "") for control, _ in pairs]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a markups file of 3D Slicer; give a .mrk.json with a point list.") from error
+    levels = parse_levels(labels, path)
+    return in_order((_point(level, *pair, path) for level, pair in zip(levels, pairs, strict=True)), path)
+
+
+def _point(level: Any, control: dict[str, Any], system: object, path: Path) -> LabelledPoint:
+    if str(system) not in _TO_LPS:
+        raise InputError(f"{path} has the unknown coordinate system '{system}'; LPS or RAS is needed.")
+    signs = _TO_LPS[str(system)]
+    place = position(control.get("position", ()), path, level.name)
+    x, y, z = (sign * value for sign, value in zip(signs, place, strict=True))
+    probability, remark = _parsed(str(control.get("description", "")))
+    return LabelledPoint(level, (x, y, z), probability, remark)
+
+
+def _parsed(description: str) -> tuple[float, str]:
+    """Probability and remark of a description; one that this program did not write is all remark."""
+    match = _DESCRIPTION.match(description)
+    if match and float(match[1]) <= 1.0:
+        return float(match[1]), (match[2] or "").strip()
+    return 1.0, description.strip()

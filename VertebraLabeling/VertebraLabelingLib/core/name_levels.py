@@ -1,0 +1,172 @@
+"""From decoded levels to the labelling a user reads: probabilities, anchors, alternatives, remarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .anatomy import Level, regular_shift
+from .labelling import Alternative, Evidence, LabelledPoint, Labelling
+
+Array = NDArray[np.float64]
+Path = list[tuple[int, int]]
+Missed = tuple[Level, ...]
+
+
+@dataclass(frozen=True)
+class CertaintySettings:
+    """When the labelling admits doubt.
+
+    unsure_mass: probability of all other levels of the most doubtful part of the column from which on the level counts as
+    unsure.  alternative_probability: from which on an alternative is listed.  anchor_probability, anchor_evidence: an
+    anchor counts when the decoder gives its level at least the one, and its own picture at least the other.
+    uncertain_point: a point below this probability is marked.
+    """
+
+    unsure_mass: float = 0.2
+    alternative_probability: float = 0.02
+    anchor_probability: float = 0.5
+    anchor_evidence: float = 0.3
+    uncertain_point: float = 0.5
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder found.
+
+    evidence: n candidates, cranio-caudal.  posterior: (n, 28) probability that a candidate is a vertebra of a level.
+    path: (candidate, level) of the best labelling.  best_through: best path that gives one candidate another level.
+    missed: per step of the path, the levels that were probably overlooked.
+    """
+
+    evidence: Evidence
+    posterior: Array
+    path: Path
+    best_through: Callable[[tuple[int, int]], Path]
+    missed: list[Missed]
+
+
+def named(decoded: Decoded, settings: CertaintySettings) -> Labelling:
+    """The labelling with all that is known of its certainty."""
+    found = _anchors(decoded, settings)
+    alternatives = _alternatives(decoded, settings.alternative_probability)
+    return Labelling(
+        points=tuple(_point(decoded, state, settings.uncertain_point) for state in decoded.path),
+        alternatives=alternatives,
+        anchors=found,
+        level_certain=bool(found) and _doubt(decoded)[_pivot(decoded)] < settings.unsure_mass,
+        remarks=_remarks(decoded),
+    )
+
+
+def _point(decoded: Decoded, state: tuple[int, int], uncertain: float) -> LabelledPoint:
+    candidate, level = state
+    x, y, z = (float(v) for v in decoded.evidence.positions_lps_mm[candidate])
+    probability = float(min(1.0, decoded.posterior[candidate, level]))
+    return LabelledPoint(Level(level), (x, y, z), probability, "uncertain" if probability < uncertain else "")
+
+
+def _conditional(decoded: Decoded) -> Array:
+    """(p, 28) level probabilities of the path's points, given that each is a vertebra."""
+    mass = decoded.posterior[[candidate for candidate, _ in decoded.path]]
+    return np.asarray(mass / mass.sum(axis=1, keepdims=True))
+
+
+def _doubt(decoded: Decoded) -> Array:
+    """(p,) probability that the level is another one, for a point together with the surer of its neighbours.
+
+    A single doubtful point (an S1 that may be an L6) is the point's own matter; a column's level is in doubt where
+    neighbours are.
+    """
+    conditional = _conditional(decoded)
+    own = 1.0 - conditional[np.arange(len(decoded.path)), [level for _, level in decoded.path]]
+    if len(own) == 1:
+        return np.asarray(own)
+    beside = np.maximum(np.append(own[1:], 0.0), np.insert(own[:-1], 0, 0.0))
+    return np.asarray(np.minimum(own, beside))
+
+
+def _pivot(decoded: Decoded) -> int:
+    """Index in the path of the point at which the column's level is most in doubt."""
+    return int(np.argmax(_doubt(decoded)))
+
+
+def _alternatives(decoded: Decoded, least: float) -> tuple[Alternative, ...]:
+    """For each other level of the pivot, the best consistent naming with it, the most probable first."""
+    pivot = _pivot(decoded)
+    candidate, level = decoded.path[pivot]
+    mass = _conditional(decoded)[pivot]
+    others = [Level(i) for i in np.argsort(-mass) if i != level and mass[i] >= least]
+    return tuple(_alternative(decoded, candidate, Level(level), other, float(mass[other])) for other in others)
+
+
+def _alternative(decoded: Decoded, candidate: int, level: Level, other: Level, probability: float) -> Alternative:
+    renamed = {c: Level(v) for c, v in decoded.best_through((candidate, other))}
+    return Alternative(tuple(renamed.get(c) for c, _ in decoded.path), _shift(level, other), probability)
+
+
+def _shift(level: Level, other: Level) -> int:
+    """Steps from `level` down to `other` in the regular order; between L5 and L6 or T12 and T13 one step."""
+    steps = next(d for d in range(-len(Level), len(Level)) if regular_shift(level, d) == regular_shift(other, 0))
+    return steps or int(np.sign(other - level))
+
+
+def _anchors(decoded: Decoded, settings: CertaintySettings) -> tuple[Level, ...]:
+    """Levels in view that fix the counting: dens, first and last rib, sacrum; each seen, not merely counted to."""
+    levels = {Level(level) for _, level in decoded.path}
+    seen = [Level(level) for c, level in decoded.path if _is_seen(decoded, c, level, settings)]
+    return tuple(level for level in seen if _is_anchor(level, levels))
+
+
+def _is_seen(decoded: Decoded, candidate: int, level: int, settings: CertaintySettings) -> bool:
+    own = np.exp(decoded.evidence.level_log_probs[candidate, level])
+    return bool(own >= settings.anchor_evidence and decoded.posterior[candidate, level] >= settings.anchor_probability)
+
+
+def _is_anchor(level: Level, levels: set[Level]) -> bool:
+    """Whether a level can be told from its neighbours; a rib is the first or last only if the next vertebra is in view."""
+    if level in (Level.C1, Level.C2, Level.S1):
+        return True
+    needed = {
+        Level.T1: {Level.C7},
+        Level.T12: {Level.L1},
+        Level.T13: {Level.L1},
+        Level.L1: {Level.T11, Level.T12, Level.T13},
+        Level.L5: {Level.S1},
+        Level.L6: {Level.S1},
+    }
+    return bool(needed.get(level, set()) & levels)
+
+
+def _remarks(decoded: Decoded) -> tuple[str, ...]:
+    """Missed vertebrae, numerical variants and strong candidates that fit no consistent labelling."""
+    gaps = [
+        f"{', '.join(x.name for x in missed)} between {Level(above).name} and {Level(below).name} not found"
+        for ((_, above), (_, below)), missed in zip(pairwise(decoded.path), decoded.missed, strict=True)
+        if missed
+    ]
+    return (*gaps, *_variants(decoded), *_left_out(decoded))
+
+
+def _variants(decoded: Decoded) -> list[str]:
+    sentences = {
+        (Level.T11, Level.L1): "11 thoracic vertebrae: T12 seems absent",
+        (Level.T12, Level.T13): "13 thoracic vertebrae",
+        (Level.L4, Level.S1): "4 lumbar vertebrae: L5 seems absent",
+        (Level.L5, Level.L6): "6 lumbar vertebrae",
+    }
+    direct = [(a, b) for ((_, a), (_, b)), m in zip(pairwise(decoded.path), decoded.missed, strict=True) if not m]
+    return [sentences[Level(a), Level(b)] for a, b in direct if (a, b) in sentences]
+
+
+def _left_out(decoded: Decoded) -> list[str]:
+    """Candidates that are more probably than not a vertebra by themselves but outside the path, by neighbours."""
+    kept = {candidate for candidate, _ in decoded.path}
+    strong = [i for i, score in enumerate(decoded.evidence.scores) if score >= 0.5 and i not in kept]
+    if not strong:
+        return []
+    return [f"{len(strong)} candidate{'s' if len(strong) > 1 else ''} off the line left out"]

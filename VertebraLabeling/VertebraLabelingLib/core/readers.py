@@ -1,0 +1,136 @@
+"""Reading a scan from disk: NIfTI, NRRD, MetaImage, DICOM file or folder -> `Scan`, geometry kept exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from .dicom import is_dicom_file, read_dicom_file, read_dicom_folder
+from .errors import InputError, MemoryExhaustedError
+from .prepare import AIR_HU
+from .scan import Scan, geometry_of
+
+MAX_VOXELS = 2**31
+MAX_NOT_FINITE_SHARE = 0.5
+_MAX_COMPRESSION = 1100
+"""Deflate cannot shrink data more than 1032 times (zlib's technical notes); above that the header is not true."""
+_DETACHED_HEADERS = (".nhdr", ".mhd", ".hdr")
+
+
+def read_scan(path: Path) -> Scan:
+    """The CT in a file (.nii, .nii.gz, .nrrd, .mha, .mhd, .dcm ...) or in a folder of DICOM slices.
+
+    Values are as the file scales them (HU where the file is right; `checks.check_ct` judges that), voxels that are not
+    numbers become air.  `Scan.name` is the file or folder name, `Scan.notes` say what was chosen or repaired.
+    InputError, in one sentence for the user, for whatever cannot be read as one 3-D scalar CT volume.
+    """
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path.")
+    image, notes = _read_image(path)
+    # the view spares one copy of the volume
+    hu = sitk.GetArrayViewFromImage(image).astype(np.float32)
+    notes += _replace_not_finite(hu, path)
+    return Scan(hu, geometry_of(image), path.name, notes)
+
+
+def _read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
+    try:
+        if path.is_dir():
+            return read_dicom_folder(path)
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
+        return read_dicom_file(path) if is_dicom_file(path) else (_read_volume_file(path), ())
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror or error}); check its permissions.") from error
+    except MemoryError as error:
+        raise MemoryExhaustedError(f"{path} does not fit into memory; crop it to the spine.") from error
+
+
+def _read_volume_file(path: Path) -> sitk.Image:
+    """3-D scalar image of one file that is not DICOM; the header is judged before any voxel is allocated."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(_why_unreadable(path, error)) from error
+    _check_header(reader, path)
+    if reader.GetDimension() > 3:
+        reader.SetExtractSize([*reader.GetSize()[:3], *[0] * (reader.GetDimension() - 3)])
+    if reader.GetPixelID() == sitk.sitkFloat64:
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        if "memory" in str(error).lower():
+            raise MemoryError from error
+        raise InputError(f"{path} is damaged or cut short: its voxels cannot be read; copy it again.") from error
+
+
+def _why_unreadable(path: Path, error: RuntimeError) -> str:
+    """Sentence for what ITK says when it does not even read the header."""
+    reason = str(error).lower()
+    if "orthonormal" in reason:
+        return (
+            f"The axes of {path} are not at right angles to each other (non-orthonormal directions, e.g. a tilted "
+            "gantry); resample it to a rectangular grid first, for instance by loading and saving it in 3D Slicer."
+        )
+    if "spacing" in reason:
+        return f"The voxel spacing in the header of {path} is zero or no number; correct it or export the scan again."
+    return f"{path} is damaged or not an image; give a NIfTI, NRRD or MetaImage file, or a folder of DICOM slices."
+
+
+def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
+    """InputError when the header of the file promises no 3-D scalar CT volume."""
+    size, spacing = reader.GetSize(), reader.GetSpacing()
+    shape = " x ".join(str(n) for n in size)
+    if len(size) < 3:
+        raise InputError(f"{path} is a {len(size)}-D picture ({shape}); a 3-D CT volume is needed.")
+    if any(n > 1 for n in size[3:]):
+        raise InputError(f"{path} has {len(size)} dimensions ({shape}); give one 3-D volume, e.g. one time point.")
+    if reader.GetNumberOfComponents() > 1:
+        count = reader.GetNumberOfComponents()
+        raise InputError(f"{path} has {count} values per voxel (colour or vectors); a CT has one.")
+    if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
+        raise InputError(f"{path} has complex values (raw MR data?); a CT in Hounsfield units is needed.")
+    if not all(np.isfinite(s) and s > 0 for s in spacing[:3]):
+        raise InputError(f"The voxel spacing of {path} is {spacing[:3]} mm; correct it or export the scan again.")
+    _check_modality(reader, path)
+    _check_amount(reader, path, shape)
+
+
+def _check_modality(reader: sitk.ImageFileReader, path: Path) -> None:
+    """Some NRRD and MetaImage headers name the modality."""
+    for key in reader.GetMetaDataKeys():
+        if key.lower() in ("modality", "dicom_0008_0060", "0008|0060"):
+            modality = reader.GetMetaData(key).strip().upper().removeprefix("MET_MOD_")
+            if modality not in ("", "CT", "OTHER", "UNKNOWN"):
+                raise InputError(f"{path} says that it is {modality}, not CT; only CT can be labelled.")
+
+
+def _check_amount(reader: sitk.ImageFileReader, path: Path, shape: str) -> None:
+    voxels = int(np.prod([int(n) for n in reader.GetSize()], dtype=object))
+    if voxels > MAX_VOXELS:
+        raise InputError(f"{path} claims {shape} voxels, too many to process; crop it, or its header is damaged.")
+    detached = path.suffix.lower() in _DETACHED_HEADERS
+    if not detached and voxels > path.stat().st_size * _MAX_COMPRESSION:
+        raise InputError(f"{path} is cut short: it holds far fewer than the claimed {shape} voxels; copy it again.")
+
+
+def _replace_not_finite(hu: NDArray[np.float32], path: Path) -> tuple[str, ...]:
+    """Writes air into the NaN and infinite voxels of `hu`; the note that says so.  InputError for too many."""
+    # without a mask of the volume's size: a sum is finite exactly when all voxels are (float64 cannot overflow)
+    with np.errstate(invalid="ignore"):
+        if np.isfinite(hu.sum(dtype=np.float64)):
+            return ()
+    wrong = ~np.isfinite(hu)
+    share = float(wrong.mean())
+    if share > MAX_NOT_FINITE_SHARE:
+        raise InputError(f"{share:.0%} of the voxels of {path} are NaN or infinite; export the scan again.")
+    hu[wrong] = AIR_HU
+    return (f"{int(wrong.sum())} voxels ({share:.2%}) were not numbers (NaN or infinite) and were set to air.",)

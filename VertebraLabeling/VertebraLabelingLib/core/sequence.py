@@ -1,0 +1,172 @@
+"""From candidate vertebrae to one consistent labelling: a probabilistic sequence decoder.
+
+The model is a chain (see `chain`).  A path through candidates and levels has the log-probability, relative to the empty
+path ("all candidates are false detections"), of
+
+* a vertebra instead of a false detection at every candidate: the log-odds of its score;
+* the level: log of (probability / uniform probability), divided by a temperature; an undecided candidate says nothing;
+* every step: prior of the anatomy (`spine_priors`: regular order, 11 or 13 thoracic, 4 or 6 lumbar, missed vertebrae),
+  and the density of the next body centre in space against that of a candidate just anywhere: distance along the column
+  against the pair's spacing times the scan's scale, and offset across the local axis, both Student t;
+* the scan's scale (stature, and errors of the voxel size), on a grid with a normal prior.
+
+Where a path begins and ends costs nothing: a partial field of view is normal.  Viterbi gives the labelling, the sum over
+all paths the probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .anatomy import Level
+from .chain import Array, BestPaths, Chain, State, log_sum, posterior
+from .labelling import Evidence, Labelling
+from .name_levels import CertaintySettings, Decoded, Missed, named
+from .spine_axis import Steps, steps_along_spine
+from .spine_priors import SCALE_SD, Route, routes
+
+
+@dataclass(frozen=True)
+class SequenceSettings:
+    """What the decoder assumes of the evidence.
+
+    temperature: divides the level evidence, because neighbouring candidates see the same pictures and err together; it
+    is about the number of neighbours that count as one independent witness.  Calibrated so that the probability of
+    the column's level is right as often as it says.
+    confusion: share of candidates whose level evidence is worthless.
+    position_sd_mm: error of a candidate's position, per axis.  tail_dof: degrees of freedom of the Student t densities.
+    across_slope: SD of a step's direction against the local axis, as a tangent.
+    free_volume_mm3: volume in which one candidate is found on average near a column; the density a step is held against.
+    missed_probability: that the method overlooks a vertebra between two found ones.  max_missed: in a row.
+    scales: number of grid points over +-4 SD of the scale prior.
+    """
+
+    temperature: float = 2.0
+    confusion: float = 0.02
+    position_sd_mm: float = 2.0
+    tail_dof: float = 5.0
+    across_slope: float = 0.14
+    free_volume_mm3: float = 2e5
+    missed_probability: float = 0.03
+    max_missed: int = 3
+    scales: int = 13
+    certainty: CertaintySettings = field(default_factory=CertaintySettings)
+
+
+DEFAULT_SETTINGS = SequenceSettings()
+
+
+def decode(evidence: Evidence, settings: SequenceSettings = DEFAULT_SETTINGS) -> Labelling:
+    """The most probable labelling of candidates in any order; without points when probably none is a vertebra.
+
+    Positions pass through unchanged.  ValueError when a number of the evidence is NaN or a position infinite.
+    """
+    _require_numbers(evidence)
+    if len(evidence) == 0:
+        return Labelling(())
+    steps = steps_along_spine(evidence.positions_lps_mm, evidence.scores)
+    ordered = _reordered(evidence, steps.order)
+    chain = build_chain(ordered, steps, settings)
+    belief = posterior(chain)
+    if belief.none > 0.5:
+        return Labelling(())
+    paths = BestPaths(chain)
+    path, scale = paths.best()
+    missed = _missed_levels(path, steps.distance_mm, float(scale_grid(settings.scales)[scale]), settings)
+    return named(Decoded(ordered, belief.levels, path, paths.through, missed), settings.certainty)
+
+
+def build_chain(ordered: Evidence, steps: Steps, settings: SequenceSettings = DEFAULT_SETTINGS) -> Chain:
+    """The graph of all labellings of candidates that are already in the order of `steps`."""
+    grid = scale_grid(settings.scales)
+    prior = -0.5 * ((grid - 1.0) / SCALE_SD) ** 2
+    across = _across_log_density(steps, settings)
+    pair = {
+        levels: log_sum(np.stack([_route_log_density(steps.distance_mm, grid, r, settings) for r in ways], axis=1))
+        + across
+        for levels, ways in _routes_by_levels(settings.missed_probability, settings.max_missed).items()
+    }
+    log_prior = prior - log_sum(prior[None, :])[0]
+    return Chain(unary_terms(ordered, settings), pair, log_prior, -math.log(len(Level)))
+
+
+def scale_grid(count: int) -> Array:
+    """Scales from -4 to +4 SD around 1."""
+    return np.linspace(1.0 - 4.0 * SCALE_SD, 1.0 + 4.0 * SCALE_SD, count)
+
+
+def unary_terms(evidence: Evidence, settings: SequenceSettings = DEFAULT_SETTINGS) -> Array:
+    """(n, 28) log-odds of the score plus tempered level evidence; zero for score 0.5 and uniform levels."""
+    score = np.clip(evidence.scores, 1e-3, 1.0 - 1e-3)
+    probability = _with_supernumerary(np.exp(evidence.level_log_probs))
+    ratio = (1.0 - settings.confusion) * probability * len(Level) + settings.confusion
+    return np.asarray(np.log(score / (1.0 - score))[:, None] + np.log(ratio) / settings.temperature)
+
+
+def _with_supernumerary(probability: Array) -> Array:
+    """T13 and L6 look like what stands on either side: at least the mean of T12 and L1, and of L5 and S1.
+
+    The networks know 26 levels and give these two nothing; a method that does know them keeps its own higher values.
+    Rows are likelihoods afterwards and no longer sum to 1.
+    """
+    shared = probability.copy()
+    for extra, above, below in ((Level.T13, Level.T12, Level.L1), (Level.L6, Level.L5, Level.S1)):
+        look = 0.5 * (probability[:, above] + probability[:, below])
+        shared[:, extra] = np.maximum(probability[:, extra], look)
+    return shared
+
+
+@cache
+def _routes_by_levels(missed_probability: float, max_missed: int) -> dict[State, tuple[Route, ...]]:
+    """(upper, lower level) -> the ways between them, for example T11 to L1 without a T12 or past a missed one."""
+    found = groupby(routes(missed_probability, max_missed), key=lambda r: (int(r.above), int(r.below)))
+    return {levels: tuple(ways) for levels, ways in found}
+
+
+def _route_log_density(distance_mm: Array, scales: Array, route: Route, settings: SequenceSettings) -> Array:
+    """(k, ...) log of prior times density per mm of distances (...) at each scale."""
+    scale = scales.reshape(-1, *(1,) * distance_mm.ndim)
+    variance = (scale * route.sd_mm) ** 2 + 2.0 * settings.position_sd_mm**2
+    squared = (distance_mm[None] - scale * route.mean_mm) ** 2 / variance
+    dof = settings.tail_dof
+    norm = math.lgamma((dof + 1) / 2) - math.lgamma(dof / 2) - 0.5 * math.log(dof * math.pi)
+    density = norm - 0.5 * np.log(variance) - 0.5 * (dof + 1) * np.log1p(squared / dof)
+    return np.asarray(route.log_prior + density)
+
+
+def _across_log_density(steps: Steps, settings: SequenceSettings) -> Array:
+    """(n, n) log density per mm^2 across the axis, times the free volume; -inf for a step that does not go down."""
+    variance = (settings.across_slope * steps.distance_mm) ** 2 + 2.0 * settings.position_sd_mm**2
+    dof = settings.tail_dof
+    tail = -0.5 * (dof + 2) * np.log1p(steps.across_mm**2 / (variance * dof))
+    density = tail - np.log(2.0 * math.pi * variance) + math.log(settings.free_volume_mm3)
+    down = np.triu(np.ones_like(density, dtype=bool), 1) & (steps.along_mm > 0)
+    return np.where(down, density, -np.inf)
+
+
+def _missed_levels(path: list[State], distance_mm: Array, scale: float, settings: SequenceSettings) -> list[Missed]:
+    """Between each two neighbours of the path, the levels that most probably exist there but were not found."""
+    ways = _routes_by_levels(settings.missed_probability, settings.max_missed)
+    missed = []
+    for (i, above), (j, below) in pairwise(path):
+        distance = np.asarray(distance_mm[i, j])
+        weight = [float(_route_log_density(distance, np.array([scale]), r, settings)[0]) for r in ways[above, below]]
+        missed.append(ways[above, below][int(np.argmax(weight))].missed)
+    return missed
+
+
+def _reordered(evidence: Evidence, order: NDArray[np.intp]) -> Evidence:
+    return Evidence(evidence.positions_lps_mm[order], evidence.level_log_probs[order], evidence.scores[order])
+
+
+def _require_numbers(evidence: Evidence) -> None:
+    """ValueError for NaN, and for an infinite position; a log-probability of -inf is a probability of zero."""
+    finite = np.isfinite(evidence.positions_lps_mm).all() and np.isfinite(evidence.scores).all()
+    if not finite or np.isnan(evidence.level_log_probs).any():
+        raise ValueError("the evidence holds a position, score or log-probability that is not a number")

@@ -1,0 +1,96 @@
+"""Where a network runs: choice of the device, CPU tuning, and one clear error when memory runs out."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..core.errors import MemoryExhaustedError, UsageError
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+_OUT_OF_MEMORY = re.compile(r"out of memory|(can't|cannot|failed to) allocate memory|bad_?alloc", re.IGNORECASE)
+
+
+def choose_device(name: str) -> str:
+    """Device for torch of a command-line name: auto, cpu, cuda, cuda:N or mps.
+
+    ``auto`` takes CUDA where it is there and the CPU otherwise; never MPS, which lacks some 3-D operations.
+    Raises UsageError when the name is unknown or the device is not there.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f"Device '{name}' is unknown; use auto, cpu, cuda, cuda:N or mps.")
+    if name == "cpu":
+        return name
+    if name == "mps":
+        return _mps()
+    return _cuda(name)
+
+
+def _mps() -> str:
+    import torch
+
+    if not torch.backends.mps.is_available():
+        raise UsageError("Device 'mps' is not available on this machine; use --device cpu.")
+    return "mps"
+
+
+def _cuda(name: str) -> str:
+    """CUDA device of ``auto``, ``cuda`` or ``cuda:N``."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda:0" if count else "cpu"
+    index = int(name.partition(":")[2] or 0)
+    if index < count:
+        return f"cuda:{index}"
+    there = f"this machine has {count} (cuda:0 is the first)" if count else "this machine or this torch has none"
+    raise UsageError(f"Device '{name}' is not available: {there}; use --device cpu or auto.")
+
+
+def tune_cpu(threads: int | None = None) -> None:
+    """Make torch fast on the CPU of this process; call before the first forward pass.
+
+    glibc hands every large activation back to the kernel, which costs up to half of the time; telling it to keep the
+    memory made one window 2.4 times faster.  The process then keeps what it once needed.  threads: None leaves
+    torch's own choice (one per physical core, or OMP_NUM_THREADS).
+    """
+    _keep_freed_memory()
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _keep_freed_memory() -> bool:
+    """Switch off mmap and trimming in glibc's malloc; False where there is no glibc or the user has set it himself."""
+    if not sys.platform.startswith("linux") or "MALLOC_MMAP_MAX_" in os.environ:
+        return False
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    except (OSError, AttributeError):
+        return False
+
+
+@contextmanager
+def memory_guard() -> Iterator[None]:
+    """Turn every library's way of saying "out of memory" into MemoryExhaustedError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise MemoryExhaustedError(
+            "Out of memory: close other programs, crop the scan to the spine, or use --device cpu if a GPU was in use."
+        ) from error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Torch (CPU, CUDA, MPS) and SimpleITK raise RuntimeErrors that only their text tells apart."""
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))

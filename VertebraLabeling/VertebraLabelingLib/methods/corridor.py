@@ -1,0 +1,137 @@
+"""Where the spine runs: a small network at 8 mm, then the best path through its map.
+
+Every method puts its windows along this curve, which is 10 to 20 times cheaper than covering the body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..core.errors import NothingFoundError
+from ..core.mosaic import Mosaic
+from ..core.path import best_path
+from ..core.prepare import AIR_HU, prepare
+from ..core.scan import Scan
+from ..core.windows import crop, dense_windows
+from .intensity import HuRanges, normalise
+from .trunk import Decoder, Encoder, convolution
+
+if TYPE_CHECKING:
+    from ..engines.weights import Weights
+
+SEEN = 0.35
+"""Map value along the path above which a slice is taken to show the spine."""
+SHORTEST_MM = 24.0
+"""Less spine than this is less than one lumbar vertebra."""
+REFINING_VOXELS = 2
+SMOOTHING_SLICES = 5
+
+
+@dataclass(frozen=True)
+class CorridorSettings:
+    """What the weights were trained for; travels in the metadata of the weight file."""
+
+    spacing_mm: float = 8.0
+    window_zyx: tuple[int, int, int] = (48, 32, 40)
+    hu_ranges: HuRanges = ((-1000.0, 1000.0), (-100.0, 500.0))
+    widths: tuple[int, int, int, int] = (16, 32, 64, 64)
+
+    @classmethod
+    def from_metadata(cls, values: dict[str, Any]) -> CorridorSettings:
+        """Settings from plain JSON values."""
+        ranges = tuple((low, high) for low, high in values["hu_ranges"])
+        sizes = {key: tuple(values[key]) for key in ("window_zyx", "widths")}
+        return cls(**{**values, **sizes, "hu_ranges": ranges})
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+class CorridorNet(nn.Module):
+    """(B, channels, z, y, x) normalised HU -> (B, z, y, x) logits, high within about 12 mm of the column's axis."""
+
+    def __init__(self, settings: CorridorSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = Encoder(len(settings.hu_ranges), settings.widths)
+        self.decoder = Decoder(settings.widths)
+        self.head = convolution(settings.widths[0], 1, 1)
+        nn.init.constant_(self.head.bias, -3.0)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Dense logits of each window."""
+        return self.head(self.decoder(self.encoder(image))[-1])[:, 0].float()
+
+
+def load_corridor(weights: Weights, device: str) -> CorridorNet:
+    """The network of a weight file, ready for inference."""
+    network = CorridorNet(CorridorSettings.from_metadata(weights.metadata["network"]))
+    network.load_state_dict(weights.state_dict)
+    return network.to(device).eval()
+
+
+def spine_curve(scan: Scan, network: CorridorNet) -> NDArray[np.float64]:
+    """Axis of the visible column as LPS points (m, 3), cranio-caudal, about 8 mm apart.
+
+    Raises NothingFoundError when no spine is in view.
+    """
+    coarse = prepare(scan, network.settings.spacing_mm)
+    curve = curve_in_map(spine_map(coarse, network))
+    if len(curve) * network.settings.spacing_mm < SHORTEST_MM:
+        raise NothingFoundError(
+            f"No spine was found in '{scan.name}'. The scan must show at least one vertebra; check that it is a CT "
+            "of the neck, chest, abdomen or pelvis and that its orientation is right."
+        )
+    return coarse.geometry.lps_from_index_zyx(curve)[::-1]
+
+
+@torch.inference_mode()
+def spine_map(coarse: Scan, network: CorridorNet) -> NDArray[np.float32]:
+    """(z, y, x) probability of being near the column's axis; overlapping windows averaged."""
+    settings = network.settings
+    device = next(network.parameters()).device
+    starts = dense_windows(coarse.hu.shape, settings.window_zyx, overlap=0.3)
+    mosaic = Mosaic(starts, settings.window_zyx, channels=1)
+    for start in starts:
+        hu = torch.from_numpy(crop(coarse.hu, start, settings.window_zyx, AIR_HU)).to(device)
+        mosaic.add(start, network(normalise(hu, settings.hu_ranges)[None]).sigmoid().cpu().numpy())
+    # windows stick out of a scan that is smaller than they are
+    return crop(mosaic.mean()[0], -mosaic.origin_zyx, coarse.hu.shape, 0.0)
+
+
+def curve_in_map(probability: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(m, 3) fractional voxel indices z, y, x of the column's axis, by rising z; empty when nothing is seen.
+
+    The best path through all slices, cut to where the map is high, refined to the centre of mass around it.
+    """
+    path = best_path(probability)
+    along = probability[np.arange(len(path)), path[:, 0], path[:, 1]]
+    seen = np.flatnonzero(along > SEEN)
+    if len(seen) == 0:
+        return np.empty((0, 3))
+    span = np.arange(seen[0], seen[-1] + 1)
+    refined = np.array([_centre_of_mass(probability[z], path[z]) for z in span])
+    return np.column_stack([span, _smoothed(refined)])
+
+
+def _centre_of_mass(plane: NDArray[np.float32], voxel_yx: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Centre of mass (y, x) of a plane around a voxel."""
+    low = np.maximum(voxel_yx - REFINING_VOXELS, 0)
+    high = np.minimum(voxel_yx + REFINING_VOXELS + 1, plane.shape)
+    patch = plane[low[0] : high[0], low[1] : high[1]].astype(float) + 1e-6
+    y, x = np.indices(patch.shape)
+    return low + np.array([(patch * y).sum(), (patch * x).sum()]) / patch.sum()
+
+
+def _smoothed(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Moving average along the curve, shorter at its ends."""
+    half = SMOOTHING_SLICES // 2
+    reach = [min(half, n, len(points) - 1 - n) for n in range(len(points))]
+    return np.array([points[n - r : n + r + 1].mean(0) for n, r in enumerate(reach)])

@@ -1,0 +1,175 @@
+"""The method: windows over the scan, votes of the network, one candidate per level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.anatomy import REGULAR_LEVELS, Level
+from ...core.errors import ModelError, NothingFoundError
+from ...core.fuse import Fused, Votes, kmeans_fusion, weighted_fusion
+from ...core.geometry import Points
+from ...core.labelling import Evidence
+from ...core.prepare import AIR_HU, prepare
+from ...core.progress import Progress
+from ...core.scan import Scan
+from ...core.windows import crop, dense_windows, windows_along
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...engines.weights import Weights
+    from .network import IntegralRegressionNet
+
+CUDA_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How the network is used.
+
+    dense: windows over the whole volume with half overlap, else along the spine, `stride_mm` apart.
+    fuse: votes and presence threshold -> one position per level.
+    """
+
+    dense: bool
+    fuse: Callable[[Votes, float], Fused]
+    threshold: float
+    stride_mm: float = 52.0
+
+
+CONFIGURATIONS = {
+    # below 0.5: the sequence decoder drops what does not fit, but cannot bring back what is not there
+    "default": Configuration(dense=False, fuse=weighted_fusion, threshold=0.2),
+    "paper": Configuration(dense=True, fuse=kmeans_fusion, threshold=0.5),
+}
+
+
+class IntegralRegression:
+    """The network of Qin et al. on a scan.
+
+    spine_curve: prepared scan -> (m, 3) LPS mm along the spine; raises NothingFoundError where there is none.
+    """
+
+    name = "integral-regression"
+
+    def __init__(
+        self,
+        network: IntegralRegressionNet,
+        spine_curve: Callable[[Scan], Points],
+        configuration: Configuration = CONFIGURATIONS["default"],
+        device: str = "cpu",
+        weights_sha256: dict[str, str] | None = None,
+    ) -> None:
+        self._network = network.eval().to(device)
+        self._spine_curve = spine_curve
+        self._configuration = configuration
+        self._device = device
+        self.weights_sha256 = weights_sha256 or {}
+
+    def find(self, scan: Scan, progress: Progress) -> Evidence:
+        """One candidate per level that some window holds for present; see `Method.find`."""
+        spacing_mm = self._network.settings.spacing_mm
+        same_grid = np.allclose(scan.geometry.spacing_xyz_mm, spacing_mm)
+        grid = scan if same_grid else prepare(scan, spacing_mm)
+        votes = self._votes(grid, self._starts(scan, grid), progress)
+        fused = self._configuration.fuse(votes, self._configuration.threshold)
+        if not np.isfinite(fused.positions_lps_mm).any():
+            raise NothingFoundError(f"No vertebra was found in '{scan.name}'; is the spine in the field of view?")
+        return evidence_of(fused)
+
+    def _starts(self, scan: Scan, grid: Scan) -> NDArray[np.int64]:
+        """Where the windows go on the network's grid."""
+        settings = self._network.settings
+        if self._configuration.dense:
+            return dense_windows(grid.geometry.shape_zyx, settings.window_zyx, overlap=0.5)
+        curve = grid.geometry.index_zyx_from_lps(self._spine_curve(scan))
+        return windows_along(curve, settings.window_zyx, round(self._configuration.stride_mm / settings.spacing_mm))
+
+    def _votes(self, grid: Scan, starts: NDArray[np.int64], progress: Progress) -> Votes:
+        """What every window says; reports, and may be cancelled, between batches."""
+        import torch
+
+        from .network import normaliser
+
+        normalise = normaliser(torch.from_numpy(grid.hu), self._network.settings)
+        presences, voxels = [], []
+        for done, hu in self._batches(grid.hu, starts):
+            progress("network", done / len(starts))
+            presence, coordinates = self._forward(normalise(torch.from_numpy(hu)))
+            presences.append(presence)
+            voxels.append(coordinates)
+        progress("network", 1.0)
+        in_window = np.concatenate(voxels)
+        last = np.array(self._network.settings.window_zyx) - 1
+        border = np.minimum(in_window, last - in_window).min(axis=-1)
+        lps = grid.geometry.lps_from_index_zyx(in_window + starts[:, None, :])
+        return Votes(lps, np.concatenate(presences), border)
+
+    def _batches(self, hu: NDArray[np.float32], starts: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """(windows done before, HU (b, z, y, x)): one by one on a CPU, where more gain nothing."""
+        settings = self._network.settings
+        size = CUDA_BATCH if self._device.startswith("cuda") else 1
+        for done in range(0, len(starts), size):
+            windows = [crop(hu, start, settings.window_zyx, AIR_HU) for start in starts[done : done + size]]
+            yield done, np.stack(windows)
+
+    def _forward(self, image: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Presences (b, 26) and z, y, x voxel indices (b, 26, 3) of normalised windows (b, 1, z, y, x)."""
+        import torch
+
+        with torch.inference_mode():
+            logits, coordinates = self._network(image.to(self._device))
+            return logits.sigmoid().double().cpu().numpy(), coordinates.double().cpu().numpy()
+
+
+def load(weights: Weights, corridor: Weights, device: str, config: str) -> IntegralRegression:
+    """The method ready to run; config is "default" or "paper".  ModelError when the weights do not fit the network."""
+    from ..corridor import load_corridor, spine_curve
+
+    corridor_network = load_corridor(corridor, device)
+    return IntegralRegression(
+        network_of(weights),
+        lambda scan: spine_curve(scan, corridor_network),
+        CONFIGURATIONS[config],
+        device,
+        {"integral-regression": weights.sha256, "corridor": corridor.sha256},
+    )
+
+
+def network_of(weights: Weights) -> IntegralRegressionNet:
+    """The network of a weight file, rebuilt from its metadata."""
+    from .network import IntegralRegressionNet, IntegralSettings
+
+    try:
+        network = IntegralRegressionNet(IntegralSettings.from_metadata(weights.metadata["network"]))
+        network.load_state_dict(weights.state_dict)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"Weights '{weights.path}' do not fit the integral-regression network: {error}") from error
+    return network
+
+
+def evidence_of(fused: Fused) -> Evidence:
+    """Candidates of the levels that have a position; their channel is their name, presence says how surely."""
+    found = np.flatnonzero(np.isfinite(fused.positions_lps_mm[:, 0]))
+    names = [level_log_probs(REGULAR_LEVELS[channel], fused.presences[channel]) for channel in found]
+    return Evidence(fused.positions_lps_mm[found], np.array(names).reshape(-1, len(Level)), fused.presences[found])
+
+
+def level_log_probs(level: Level, presence: float) -> NDArray[np.float64]:
+    """(28,) log-probabilities of the name of a candidate of `level`'s channel.
+
+    The channel's own level has (1 + presence) / 2, at most 0.98: a weak presence doubts the name but backs no other.
+    The rest falls by half with each level further away, since the usual mistake is one level; T13 and L6, which the
+    network does not know, get a tenth of their neighbours' share.
+    """
+    own = min(0.98, (1 + presence) / 2)
+    others = np.array([0.5 ** abs(other - level) * (0.1 if other.is_supernumerary else 1.0) for other in Level])
+    others[level] = 0
+    probabilities = others * (1 - own) / others.sum()
+    probabilities[level] = own
+    return np.log(probabilities)

@@ -1,0 +1,46 @@
+"""The methods by name; a method's package, and with it torch, is imported only when it is loaded."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import UsageError
+
+if TYPE_CHECKING:
+    from .base import Method
+
+METHODS: dict[str, str] = {
+    "sites": "Finds every vertebral body first, then names the found column.",
+    "integral-regression": "The network of Qin et al.: all 26 levels at once by integral regression.",
+}
+DEFAULT_METHOD = "sites"
+CONFIGS: dict[str, str] = {
+    "default": "what works best",
+    "paper": "as the paper describes it, without the improvements of this project",
+}
+
+
+def load_method(name: str, model_file: Path | None = None, device: str = "cpu", config: str = "default") -> Method:
+    """The method ready to run on a torch device.
+
+    model_file: weights of the user's own instead of the shipped, verified ones.
+    Raises UsageError for an unknown method or configuration, ModelError when weights are missing, altered or foreign.
+    """
+    if name not in METHODS:
+        raise UsageError(f"Method '{name}' is unknown; use one of: {', '.join(METHODS)}.")
+    if config not in CONFIGS:
+        raise UsageError(f"Configuration '{config}' is unknown; use one of: {', '.join(CONFIGS)}.")
+    from ..engines.weights import load_model, load_weights
+
+    weights = load_weights(model_file) if model_file is not None else load_model(name)
+    weights.require_model(name)
+    package = import_module(f".{name.replace('-', '_')}", __package__)
+    method: Method = package.load(weights, load_model("corridor"), device, config)
+    return method
+
+
+def uses_sequence(name: str, config: str) -> bool:
+    """Whether the sequence decoder follows: not after the paper's own system, which ends with presence > 0.5."""
+    return not (name == "integral-regression" and config == "paper")

@@ -1,0 +1,1 @@
+"""Finding and naming apart: the default method."""

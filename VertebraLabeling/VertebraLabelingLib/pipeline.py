@@ -1,0 +1,89 @@
+"""The whole way of the data, from a scan to its labelling; knows no files and no method by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .core.anatomy import Level
+from .core.checks import check_ct
+from .core.errors import NothingFoundError
+from .core.geometry import Geometry
+from .core.labelling import Evidence, LabelledPoint, Labelling
+from .core.prepare import prepare
+from .core.progress import Progress, part, silent
+from .core.scan import Scan
+from .core.sequence import decode as decode_sequence
+from .methods.base import Method
+
+
+@dataclass
+class Stopwatch:
+    """Seconds of wall time per stage, in the order in which the stages ended."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class LabelledScan:
+    """A labelling with the scan it belongs to (as checked, with its notes) and the seconds each stage took."""
+
+    scan: Scan
+    labelling: Labelling
+    seconds: dict[str, float]
+
+
+def label_scan(scan: Scan, method: Method, progress: Progress = silent, decode: bool = True) -> LabelledScan:
+    """Name the vertebrae of a CT.
+
+    decode: False skips the sequence decoder and takes each candidate's most likely level (the paper's own system).
+    Raises InputError when the scan is not like a CT, NothingFoundError when no vertebra is in view, and whatever
+    `progress` raises to stop the run.
+    """
+    watch = Stopwatch()
+    progress("checking", 0.0)
+    with watch.stage("check"):
+        scan = check_ct(scan)
+    progress("preparing", 0.02)
+    with watch.stage("prepare"):
+        prepared = prepare(scan)
+    with watch.stage("find"):
+        evidence = inside(method.find(prepared, part(progress, 0.08, 0.95)), scan.geometry)
+    progress("naming", 0.95)
+    with watch.stage("name"):
+        labelling = decode_sequence(evidence) if decode else most_likely(evidence)
+    if not labelling.points:
+        raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
+    progress("naming", 1.0)
+    return LabelledScan(scan, labelling, watch.seconds)
+
+
+def inside(evidence: Evidence, geometry: Geometry) -> Evidence:
+    """The candidates whose position lies inside a grid: a body centre outside the volume is not in view."""
+    keep = geometry.contains_lps(evidence.positions_lps_mm)
+    return Evidence(evidence.positions_lps_mm[keep], evidence.level_log_probs[keep], evidence.scores[keep])
+
+
+def most_likely(evidence: Evidence) -> Labelling:
+    """Every candidate under its most likely level, the likelier one where two want the same; no sequence."""
+    levels = np.argmax(evidence.level_log_probs, axis=1)
+    probabilities = evidence.scores * np.exp(np.max(evidence.level_log_probs, axis=1, initial=-np.inf))
+    best: dict[Level, LabelledPoint] = {}
+    for index in np.argsort(probabilities):
+        x, y, z = (float(v) for v in evidence.positions_lps_mm[index])
+        level = Level(int(levels[index]))
+        best[level] = LabelledPoint(level, (x, y, z), float(probabilities[index]))
+    return Labelling(tuple(best[level] for level in sorted(best)), level_certain=False)

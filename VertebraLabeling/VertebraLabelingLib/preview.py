@@ -1,0 +1,208 @@
+"""A picture of the result: curved sagittal and coronal views through the labelled points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .core.geometry import Geometry
+from .core.labelling import LabelledPoint, Labelling
+from .core.scan import Scan
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Image = NDArray[np.float32]
+
+PIXEL_MM = 1.0
+HALF_WIDTH_MM = 75.0
+MARGIN_Z_MM = 70.0
+SLAB_OFFSETS_MM = (-3.0, 0.0, 3.0)
+WINDOW_HU = (-200.0, 750.0)
+OUTSIDE_HU = -1024.0
+UNCERTAIN_BELOW = 0.5
+LABEL_OFFSET_MM = {1: -26.0, 0: 34.0}  # by view axis: in front of the body, or to its left
+
+_MM_PER_INCH = 55.0
+_HEIGHT_INCHES = (5.0, 14.0)
+_WIDTH_INCHES = (7.5, 11.0)
+_TOP_INCHES, _BOTTOM_INCHES, _GAP_INCHES = 0.8, 0.5, 0.15
+_BACKGROUND, _TEXT, _FAINT = "#0e1116", "#e8eaed", "#9aa3ad"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A smooth line through the points, for every height: x and y in LPS mm as functions of z, constant beyond."""
+
+    knots_xyz_mm: NDArray[np.float64]
+
+    @classmethod
+    def through(cls, points_lps_mm: NDArray[np.float64]) -> Curve:
+        """Curve through (n, 3) points, n >= 1; points less than 2 mm apart in z are averaged into one knot."""
+        ordered = points_lps_mm[np.argsort(points_lps_mm[:, 2])]
+        group = np.concatenate([[0], np.cumsum(np.diff(ordered[:, 2]) >= 2.0)])
+        return cls(np.array([ordered[group == g].mean(axis=0) for g in range(group[-1] + 1)]))
+
+    def at(self, z_mm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """X and y, each of the shape of `z_mm`, by shape-preserving cubic interpolation."""
+        x, y, z = self.knots_xyz_mm.T
+        if len(z) == 1:
+            return np.full_like(z_mm, x[0]), np.full_like(z_mm, y[0])
+        from scipy.interpolate import PchipInterpolator
+
+        clipped = np.clip(z_mm, z[0], z[-1])
+        return PchipInterpolator(z, x)(clipped), PchipInterpolator(z, y)(clipped)
+
+
+@dataclass(frozen=True)
+class View:
+    """A curved plane: pixels (rows downwards, columns) and the millimetres of its outer borders.
+
+    extent_mm: left, right, bottom, top; the columns are y (sagittal) or x (coronal), the rows z, all LPS.
+    """
+
+    pixels: Image
+    extent_mm: tuple[float, float, float, float]
+
+    @property
+    def size_mm(self) -> tuple[float, float]:
+        """Height and width."""
+        left, right, bottom, top = self.extent_mm
+        return top - bottom, right - left
+
+
+def draw_preview(path: Path, scan: Scan, labelling: Labelling, phantom: bool = False) -> None:
+    """Write a PNG of the labelled points on curved views of the scan (any grid; HU).
+
+    phantom: says in the picture that the scan is synthetic.  ValueError for a labelling without points.
+    """
+    if not labelling.points:
+        raise ValueError("a labelling without points has no preview")
+    points = np.array([p.position_lps_mm for p in labelling.points])
+    z_mm = _heights(scan.geometry, points)
+    curve = Curve.through(points)
+    sagittal = curved_view(scan, curve, z_mm, points, axis=1)
+    coronal = curved_view(scan, curve, z_mm, points, axis=0)
+    figure = _figure(sagittal, coronal)
+    left, right = figure.axes
+    _draw_view(left, sagittal, labelling, 1, ("A", "P"))
+    _draw_view(right, coronal, labelling, 0, ("R", "L"))
+    _draw_scale_bar(left)
+    _write_captions(figure, scan.name, labelling, phantom)
+    figure.savefig(path, dpi=130, facecolor=_BACKGROUND, format="png")
+
+
+def _heights(geometry: Geometry, points_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Z of the picture's rows, top first: the points and a margin, as far as the scan goes."""
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in geometry.shape_zyx])).reshape(3, -1).T
+    scan_z = geometry.lps_from_index_zyx(corners)[:, 2]
+    top = min(scan_z.max(), points_lps_mm[:, 2].max() + MARGIN_Z_MM)
+    bottom = max(scan_z.min(), points_lps_mm[:, 2].min() - MARGIN_Z_MM)
+    return np.arange(top - PIXEL_MM / 2, bottom, -PIXEL_MM)
+
+
+def curved_view(
+    scan: Scan, curve: Curve, z_mm: NDArray[np.float64], points_lps_mm: NDArray[np.float64], axis: int
+) -> View:
+    """The scan on the curved plane that follows the curve: axis 1 sagittal (columns y), 0 coronal (columns x).
+
+    The plane is bent across `axis` only, so that heights and the shown axis are true millimetres; a thin slab is
+    averaged against noise.
+    """
+    shown = points_lps_mm[:, axis]
+    columns = np.arange(shown.min() - HALF_WIDTH_MM, shown.max() + HALF_WIDTH_MM, PIXEL_MM)
+    across = curve.at(z_mm)[1 - axis]
+    lps = np.empty((len(z_mm), len(columns), 3))
+    lps[..., axis], lps[..., 2] = columns, z_mm[:, None]
+    total = np.zeros(lps.shape[:2], np.float32)
+    for offset in SLAB_OFFSETS_MM:
+        lps[..., 1 - axis] = across[:, None] + offset
+        total += _sampled(scan, lps)
+    half = PIXEL_MM / 2
+    extent = (columns[0] - half, columns[-1] + half, z_mm[-1] - half, z_mm[0] + half)
+    return View(total / len(SLAB_OFFSETS_MM), tuple(float(e) for e in extent))  # type: ignore[arg-type]
+
+
+def _sampled(scan: Scan, lps_mm: NDArray[np.float64]) -> Image:
+    """HU at points (..., 3) by linear interpolation, air outside the scan."""
+    from scipy.ndimage import map_coordinates
+
+    index = np.moveaxis(scan.geometry.index_zyx_from_lps(lps_mm), -1, 0)
+    return map_coordinates(scan.hu, index, order=1, mode="constant", cval=OUTSIDE_HU)
+
+
+def _figure(left: View, right: View) -> Figure:
+    """Axes for two views side by side at one scale, on a dark page.
+
+    Figure without pyplot: no global state and no window system.
+    """
+    from matplotlib.figure import Figure
+
+    rows_mm, columns_mm = left.size_mm[0], left.size_mm[1] + right.size_mm[1]
+    inches = float(np.clip(rows_mm / _MM_PER_INCH, *_HEIGHT_INCHES)) / rows_mm
+    inches = min(inches, (_WIDTH_INCHES[1] - 3 * _GAP_INCHES) / columns_mm)
+    width = max(columns_mm * inches + 3 * _GAP_INCHES, _WIDTH_INCHES[0])
+    height = rows_mm * inches + _TOP_INCHES + _BOTTOM_INCHES
+    figure = Figure(figsize=(width, height), facecolor=_BACKGROUND)
+    x = (width - columns_mm * inches - _GAP_INCHES) / 2
+    for view in (left, right):
+        columns = view.size_mm[1] * inches
+        figure.add_axes((x / width, _BOTTOM_INCHES / height, columns / width, rows_mm * inches / height))
+        x += columns + _GAP_INCHES
+    return figure
+
+
+def _draw_view(axes: Axes, view: View, labelling: Labelling, axis: int, sides: tuple[str, str]) -> None:
+    low, high = WINDOW_HU
+    axes.imshow(view.pixels, cmap="gray", vmin=low, vmax=high, extent=view.extent_mm, interpolation="bilinear")
+    axes.set_axis_off()
+    axes.autoscale(False)
+    for point in labelling.points:
+        _draw_point(axes, point, axis)
+    for place, side, edge in zip((0.015, 0.985), sides, ("left", "right"), strict=True):
+        axes.text(place, 0.985, side, transform=axes.transAxes, color=_FAINT, fontsize=10, va="top", ha=edge)
+
+
+def is_uncertain(point: LabelledPoint) -> bool:
+    """Whether the picture marks the point: unlikely, or with a remark."""
+    return point.probability < UNCERTAIN_BELOW or bool(point.remark)
+
+
+def _draw_point(axes: Axes, point: LabelledPoint, axis: int) -> None:
+    """Filled dot and name; an uncertain one is a ring and a name with a question mark."""
+    from matplotlib.patheffects import withStroke
+
+    across, z = point.position_lps_mm[axis], point.position_lps_mm[2]
+    colour, doubt = point.level.colour, is_uncertain(point)
+    ring = {"markerfacecolor": "none", "markeredgecolor": colour, "markersize": 10.0, "markeredgewidth": 1.6}
+    dot = {"markerfacecolor": colour, "markeredgecolor": "black", "markersize": 5.5, "markeredgewidth": 0.8}
+    axes.plot(across, z, "o", **(ring if doubt else dot))
+    axes.annotate(
+        f"{point.level.name} ? {point.probability:.0%}" if doubt else point.level.name,
+        (across, z), xytext=(across + LABEL_OFFSET_MM[axis], z),
+        ha="right" if axis == 1 else "left", va="center", fontsize=10, fontweight="bold", color=colour,
+        path_effects=[withStroke(linewidth=2.2, foreground="black")],
+    )  # fmt: skip
+
+
+def _draw_scale_bar(axes: Axes, length_mm: float = 50.0) -> None:
+    left, _, bottom, top = (*axes.get_xlim(), *axes.get_ylim())
+    x, z = left + 6.0, bottom + 0.02 * (top - bottom) + 4.0
+    axes.plot([x, x + length_mm], [z, z], color=_TEXT, linewidth=2.0, solid_capstyle="butt")
+    axes.text(x + length_mm / 2, z + 2.0, f"{length_mm:.0f} mm", color=_TEXT, fontsize=8, ha="center", va="bottom")
+
+
+def _write_captions(figure: Figure, name: str, labelling: Labelling, phantom: bool) -> None:
+    height = figure.get_size_inches()[1]
+    title = f"PHANTOM (synthetic image) · {name}" if phantom else name
+    figure.text(0.02, 1 - 0.27 / height, title, color=_TEXT, fontsize=13, fontweight="bold", va="center")
+    figure.text(0.02, 1 - 0.55 / height, labelling.summary(), color=_FAINT, fontsize=9.5, va="center")
+    note = "VertebraLabeling · research tool, not for clinical use"
+    legend = "ring and ?: uncertain" if any(is_uncertain(p) for p in labelling.points) else ""
+    figure.text(0.02, 0.25 / height, legend, color=_FAINT, fontsize=8.5, va="center")
+    figure.text(0.98, 0.25 / height, note, color=_FAINT, fontsize=8.5, va="center", ha="right")

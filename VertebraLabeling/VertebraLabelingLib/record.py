@@ -1,0 +1,102 @@
+"""The run record: with what, on what and how long a labelling was made, so that it can be made again."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .core.labelling import Labelling
+    from .core.scan import Scan
+
+FORMAT = "vertebra-labeling-run/1"
+_LIBRARIES = ("torch", "numpy", "SimpleITK", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What the user chose and what it came to.
+
+    device: the one in use, never "auto".  weights_sha256: hash of each weight file by role.  model_file: name of the
+    user's own weights, None for the shipped ones.
+    """
+
+    method: str
+    config: str
+    device: str
+    weights_sha256: Mapping[str, str]
+    model_file: str | None
+    uses_sequence: bool
+    prepared_spacing_mm: float
+    phantom: bool = False
+
+
+def record_path(markups: Path) -> Path:
+    """Where the record of a markups file lies: ``a.mrk.json`` -> ``a.run.json`` beside it."""
+    return markups.with_name(markups.name.removesuffix(".mrk.json") + ".run.json")
+
+
+def run_record(scan: Scan, labelling: Labelling, settings: RunSettings, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Plain JSON values; of the input only file name, size and spacing, never anything of the patient."""
+    return {
+        "format": FORMAT,
+        "created_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "exit_code": 0,
+        "versions": {"vertebra-labeling": __version__, "python": platform.python_version(), **_library_versions()},
+        "platform": platform.platform(),
+        "settings": vars(settings) | {"weights_sha256": dict(settings.weights_sha256)},
+        "input": {
+            "name": scan.name,
+            "size_ijk": list(scan.geometry.shape_zyx[::-1]),
+            "spacing_ijk_mm": [float(s) for s in scan.geometry.spacing_xyz_mm],
+        },
+        "notes": list(scan.notes),
+        "labelling": labelling_values(labelling),
+        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+    }
+
+
+def labelling_values(labelling: Labelling) -> dict[str, Any]:
+    """A labelling as plain JSON values, for the record and for a parent process; positions in LPS mm."""
+    return {
+        "summary": labelling.summary(),
+        "level_certain": labelling.level_certain,
+        "anchors": [level.name for level in labelling.anchors],
+        "remarks": list(labelling.remarks),
+        "points": [
+            {
+                "level": point.level.name,
+                "position_lps_mm": [float(v) for v in point.position_lps_mm],
+                "probability": float(point.probability),
+                "remark": point.remark,
+            }
+            for point in labelling.points
+        ],
+        "alternatives": [
+            {
+                "shift": other.shift,
+                "probability": float(other.probability),
+                "levels": [level.name if level is not None else None for level in other.levels],
+            }
+            for other in labelling.alternatives
+        ],
+    }
+
+
+def _library_versions() -> dict[str, str | None]:
+    """Installed versions; None for a library that is not installed as a package."""
+    return {name: _version(name) for name in _LIBRARIES}
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,148 @@
+"""From a seed and a spec to a phantom CT with exact centroids, and its files."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.errors import UsageError
+from VertebraLabelingLib.core.geometry import Geometry
+from VertebraLabelingLib.core.scan import Scan
+
+from .acquisition import acquire
+from .head import paint_airway, paint_head
+from .organs import paint_abdomen, paint_lungs, paint_mediastinum, paint_table, paint_trunk, smooth_field
+from .pelvis import paint_pelvis, paint_sacrum
+from .profile import chest_profile, trunk_profile
+from .solids import Bone, Canvas
+from .spec import PhantomSpec
+from .spine import Spine, build_spine
+from .thorax import paint_ribs, paint_shoulders
+from .vertebra import paint_column
+
+COARSE_MM = 2.0
+MAX_DIRECT_VOXELS = 30_000_000
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A CT and its truth.  centroids: LPS mm of each vertebra whose body centre is inside the volume."""
+
+    scan: Scan
+    centroids: dict[Level, tuple[float, float, float]]
+
+
+def make_phantom(seed: int, spec: PhantomSpec | None = None) -> Phantom:
+    """The phantom of this seed and spec; the same two give the same bits."""
+    spec = spec or PhantomSpec()
+    spine = build_spine(spec, np.random.default_rng([seed, 0]))
+    wanted = field_of_view(spine, spec)
+    built = building_grid(wanted)
+    canvas = Canvas(built)
+    _paint(canvas, spine, spec, np.random.default_rng([seed, 1]))
+    hu = acquire(canvas.hu, built, wanted, spec, np.random.default_rng([seed, 2]))
+    scan = Scan(hu, wanted, f"phantom-{seed}", ("This is a procedural phantom, not a patient.",))
+    return Phantom(scan, visible_centroids(spine, wanted))
+
+
+def visible_centroids(spine: Spine, geometry: Geometry) -> dict[Level, tuple[float, float, float]]:
+    """LPS mm of the body centroids inside the grid, cranio-caudal."""
+    inside = geometry.contains_lps(spine.centroids_lps_mm())
+    pairs = zip(spine.levels, spine.centroids_lps_mm(), inside, strict=True)
+    return {level: (float(p[0]), float(p[1]), float(p[2])) for level, p, visible in pairs if visible}
+
+
+def field_of_view(spine: Spine, spec: PhantomSpec) -> Geometry:
+    """Grid from above the first to below the last level asked for, around the middle of that stretch."""
+    inside = [spine[level].frame.origin_lps_mm for level in spine.levels if spec.first <= level <= spec.last]
+    top, bottom = inside[0][2] + spec.cranial_mm, inside[-1][2] - spec.caudal_mm
+    middle = np.mean([np.min(inside, axis=0), np.max(inside, axis=0)], axis=0)
+    size_xyz = np.array([spec.width_mm, spec.depth_mm, top - bottom])
+    spacing_xyz = np.array(spec.spacing_zyx_mm[::-1])
+    count = np.maximum(np.round(size_xyz / spacing_xyz).astype(int), 2)
+    # the body reaches further in front of the spine than behind it
+    centre = np.array([middle[0] - spec.off_centre_mm[0], middle[1] - spec.off_centre_mm[1], (top + bottom) / 2])
+    origin = centre - (count - 1) / 2 * spacing_xyz
+    return Geometry(
+        (int(count[2]), int(count[1]), int(count[0])),
+        (float(spacing_xyz[0]), float(spacing_xyz[1]), float(spacing_xyz[2])),
+        (float(origin[0]), float(origin[1]), float(origin[2])),
+    )
+
+
+def building_grid(wanted: Geometry) -> Geometry:
+    """Grid to paint on: never coarser than 2 mm, and 2 mm where the wanted one is too large to paint directly."""
+    large = np.prod(wanted.shape_zyx, dtype=float) > MAX_DIRECT_VOXELS
+    spacing = tuple(max(s, COARSE_MM) if large else min(s, COARSE_MM) for s in wanted.spacing_xyz_mm)
+    spacing = tuple(min(s, COARSE_MM) for s in spacing)
+    if spacing == wanted.spacing_xyz_mm:
+        return wanted
+    extent = [(n - 1) * s for n, s in zip(wanted.shape_zyx[::-1], wanted.spacing_xyz_mm, strict=True)]
+    count = [int(np.ceil(size / step)) + 1 for size, step in zip(extent, spacing, strict=True)]
+    return Geometry((count[2], count[1], count[0]), (spacing[0], spacing[1], spacing[2]), wanted.origin_lps_mm)
+
+
+def _paint(canvas: Canvas, spine: Spine, spec: PhantomSpec, rng: np.random.Generator) -> None:
+    """Everything from the outside inwards, softest first, the spine last."""
+    chest, trunk = chest_profile(spine), trunk_profile(spine)
+    cell = 14.0 / canvas.geometry.spacing_xyz_mm[0]
+    field = smooth_field(canvas.geometry.shape_zyx, cell, rng)
+    flat_bone = Bone(170.0 * spec.bone_density, 450.0 + 250.0 * spec.bone_density, 1.2)
+    if spec.table:
+        paint_table(canvas, trunk, spec.fat_mm)
+    paint_shoulders_behind = spec.arms
+    paint_trunk(canvas, spine, trunk, spec, field)
+    paint_abdomen(canvas, spine, trunk, rng, field)
+    paint_shoulders(canvas, spine, chest, flat_bone, paint_shoulders_behind)
+    paint_lungs(canvas, spine, chest, field)
+    paint_mediastinum(canvas, spine, spec)
+    paint_head(canvas, spine, spec.bone_density)
+    paint_airway(canvas, spine)
+    paint_ribs(canvas, spine, chest, flat_bone, spec.short_last_rib, rng)
+    paint_pelvis(canvas, spine, spec.bone_density)
+    paint_sacrum(canvas, spine, spec.bone_density)
+    paint_column(canvas, spine, spec.bone_density, rng)
+    _add_texture(canvas, smooth_field(canvas.geometry.shape_zyx, 3.0, rng))
+
+
+def _add_texture(canvas: Canvas, field: np.ndarray) -> None:
+    """Fine structure that grows with density: spongiosa is rough, fluid is smooth (in place)."""
+    canvas.hu += field * np.clip((canvas.hu + 150) * 0.07, 0, 45)
+
+
+def write_phantom(phantom: Phantom, path: Path) -> Path:
+    """Write int16 HU as NIfTI and the truth beside it; returns the truth's path `X.truth.csv` (label, LPS mm).
+
+    UsageError when the name does not end in .nii.gz or .nii, or the folder cannot be written.
+    """
+    suffix = next((end for end in (".nii.gz", ".nii") if path.name.endswith(end)), None)
+    if suffix is None:
+        raise UsageError(f"'{path}' is no name for a phantom: end it in .nii.gz.")
+    stem = path.name.removesuffix(suffix)
+    truth = path.with_name(f"{stem}.truth.csv")
+    image = sitk.Cast(sitk.Round(phantom.scan.to_sitk()), sitk.sitkInt16)
+    partial, partial_truth = (path.with_name(f".{stem}.partial{end}") for end in (suffix, ".csv"))
+    try:
+        sitk.WriteImage(image, str(partial))
+        _write_truth(phantom, partial_truth)
+        partial_truth.replace(truth)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"The phantom cannot be written to '{path.parent}': {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+        partial_truth.unlink(missing_ok=True)
+    return truth
+
+
+def _write_truth(phantom: Phantom, path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("label", "x", "y", "z"))
+        for level, position in phantom.centroids.items():
+            writer.writerow((level.name, *(f"{value:.3f}" for value in position)))

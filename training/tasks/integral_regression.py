@@ -1,0 +1,79 @@
+"""The 26 levels at once: the losses of `methods/integral_regression`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
+from VertebraLabelingLib.methods.integral_regression.network import (
+    LEVELS,
+    IntegralRegressionNet,
+    IntegralSettings,
+    normaliser,
+    presence_loss,
+    regression_loss,
+    total_loss,
+)
+
+from ..sampling import Window, WindowSettings
+from . import Sample
+
+POSITIVE_WEIGHT = 3.0
+REGRESSION_WEIGHT = 0.4
+UNLABELLED_NEIGHBOURS = 3
+"""Levels beyond the labelled stretch that may be in view without a label; as far as `cases.CONTINUATION` reaches."""
+
+
+class IntegralRegressionTask:
+    """Presence and centroid per level, as in the paper (B = 3, lambda = 0.4)."""
+
+    model_id = "integral-regression"
+
+    def __init__(self, network: dict[str, Any], windows: dict[str, Any]) -> None:
+        self.settings = IntegralSettings.from_metadata({**IntegralSettings().to_metadata(), **network})
+        self.windows = WindowSettings(self.settings.window_zyx, self.settings.spacing_mm, **windows)
+
+    def build_network(self) -> nn.Module:
+        """An `IntegralRegressionNet`."""
+        return IntegralRegressionNet(self.settings)
+
+    def metadata(self) -> dict[str, Any]:
+        """The settings of the network."""
+        return self.settings.to_metadata()
+
+    def sample(self, window: Window, rng: np.random.Generator) -> Sample:
+        """image (1, z, y, x), coordinates (26, 3) as z, y, x voxel indices, present (26,) and known (26,) bool.
+
+        T13 and L6 have no channel: the network does not learn from them.
+        """
+        regular = np.array([level in REGULAR_LEVELS for level in map(Level, window.levels)], bool)
+        channels = np.array([REGULAR_LEVELS.index(Level(v)) for v in window.levels[regular]], np.int64)
+        points = window.points_mm[regular]
+        coordinates, present = torch.zeros(LEVELS, 3), torch.zeros(LEVELS, dtype=torch.bool)
+        coordinates[channels] = torch.tensor(points / self.settings.spacing_mm - 0.5, dtype=torch.float32)
+        present[channels] = torch.from_numpy(window.present(points))
+        known = torch.from_numpy(_beside_labels(channels))
+        known[channels] = torch.from_numpy(~window.doubtful(points))
+        image = normaliser(window.hu, self.settings)(window.hu)
+        return {"image": image, "coordinates": coordinates, "present": present, "known": known}
+
+    def loss(self, network: nn.Module, batch: Sample) -> dict[str, Tensor]:
+        """Eq. (4) and its parts."""
+        logits, coordinates = network(batch["image"])
+        presence = presence_loss(logits, batch["present"], batch["known"], POSITIVE_WEIGHT)
+        regression = regression_loss(coordinates, batch["coordinates"], batch["present"])
+        loss = total_loss(presence, regression, REGRESSION_WEIGHT)
+        return {"loss": loss, "presence": presence, "regression": regression}
+
+
+def _beside_labels(channels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(26,) bool: False for the few levels just beyond the labelled stretch."""
+    known = np.ones(LEVELS, bool)
+    if len(channels):
+        known[max(0, channels.min() - UNLABELLED_NEIGHBOURS) : channels.min()] = False
+        known[channels.max() + 1 : channels.max() + 1 + UNLABELLED_NEIGHBOURS] = False
+    return known

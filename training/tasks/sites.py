@@ -1,0 +1,108 @@
+"""Finding and naming: the losses of `methods/sites`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region
+from VertebraLabelingLib.methods.sites.network import (
+    SitesNet,
+    SitesOutput,
+    SitesSettings,
+    centre_loss,
+    centre_targets,
+    integral_regression,
+    read_at,
+)
+from VertebraLabelingLib.methods.intensity import normalise
+
+from ..sampling import Window, WindowSettings
+from . import Sample
+
+SIGMA_MM = {Region.CERVICAL: 4.0, Region.THORACIC: 5.0, Region.LUMBAR: 6.0, Region.SACRAL: 5.0}
+IGNORED_RADIUS_MM = 14.0
+MOST_SITES = 24
+SEED_JITTER_MM = 2.5
+READ_JITTER_MM = 3.0
+NEIGHBOUR_SMOOTHING = 0.05
+WEIGHTS = {"centre": 0.2, "position": 0.1, "level": 1.0}
+
+_CHANNEL = np.array([REGULAR_LEVELS.index(Level(v - 1) if Level(v).is_supernumerary else Level(v)) for v in Level])
+_SIGMAS = np.array([SIGMA_MM[level.region] for level in Level], np.float32)
+
+
+class SitesTask:
+    """Centre map, integral regression per site, level at each site."""
+
+    model_id = "sites"
+
+    def __init__(self, network: dict[str, Any], windows: dict[str, Any]) -> None:
+        self.settings = SitesSettings.from_metadata({**SitesSettings().to_metadata(), **network})
+        self.windows = WindowSettings(self.settings.window_zyx, self.settings.spacing_mm, **windows)
+
+    def build_network(self) -> nn.Module:
+        """A `SitesNet`."""
+        return SitesNet(self.settings)
+
+    def metadata(self) -> dict[str, Any]:
+        """The settings of the network."""
+        return self.settings.to_metadata()
+
+    def sample(self, window: Window, rng: np.random.Generator) -> Sample:
+        """image, centre target and its weight, and up to `MOST_SITES` sites with their channel (-1: none)."""
+        spacing = self.settings.centre_spacing_mm
+        shape = tuple(n // 2 for n in self.settings.window_zyx)
+        present = window.present(window.points_mm)
+        points, levels = window.points_mm[present], window.levels[present]
+        doubtful = window.points_mm[window.doubtful(window.points_mm)]
+        target = centre_targets(torch.tensor(points), torch.tensor(_SIGMAS[levels]), shape, spacing)
+        ignored = np.concatenate([window.beyond_mm, doubtful])
+        weight = (~(_balls(ignored, shape, spacing) & (target < 0.1))).float()
+        sites, channels = torch.zeros(MOST_SITES, 3), torch.full((MOST_SITES,), -1)
+        sites[: len(points)] = torch.tensor(points[:MOST_SITES], dtype=torch.float32)
+        channels[: len(points)] = torch.tensor(_CHANNEL[levels[:MOST_SITES]])
+        image = normalise(window.hu, self.settings.hu_ranges)
+        return {"image": image, "target": target, "weight": weight, "sites": sites, "channels": channels}
+
+    def loss(self, network: nn.Module, batch: Sample) -> dict[str, Tensor]:
+        """Weighted sum of the centre, position (mm) and level losses."""
+        output: SitesOutput = network(batch["image"])
+        valid = batch["channels"] >= 0
+        count = max(1, int(valid.sum()))
+        centre = centre_loss(output.centre, batch["target"].float(), batch["weight"].float(), count)
+        position = torch.stack([self._position_loss(output, batch, valid, n) for n in range(len(valid))]).sum() / count
+        level = torch.stack([self._level_loss(output, batch, valid, n) for n in range(len(valid))]).sum() / count
+        losses = {"centre": centre, "position": position, "level": level}
+        return {**losses, "loss": sum(WEIGHTS[name] * value for name, value in losses.items())}
+
+    def _position_loss(self, output: SitesOutput, batch: Sample, valid: Tensor, n: int) -> Tensor:
+        """Sum over the sites of the distance in mm (smooth L1 per axis) after the integral regression."""
+        sites = batch["sites"][n][valid[n]]
+        spacing = self.settings.centre_spacing_mm
+        seeds = ((sites + torch.randn_like(sites) * SEED_JITTER_MM) / spacing).floor().long()
+        found = integral_regression(output.integral[n], seeds, self.settings.integral_radius_mm, spacing)
+        return F.smooth_l1_loss(found, sites, reduction="sum")
+
+    def _level_loss(self, output: SitesOutput, batch: Sample, valid: Tensor, n: int) -> Tensor:
+        """Sum over the sites of the cross-entropy with a little probability on the neighbours."""
+        sites, channels = batch["sites"][n][valid[n]], batch["channels"][n][valid[n]]
+        extent = torch.tensor(self.windows.extent_zyx_mm, dtype=torch.float32, device=sites.device)
+        logits = read_at(output.levels[n], sites + torch.randn_like(sites) * READ_JITTER_MM, extent)
+        return F.cross_entropy(logits, _smoothed(channels, logits.shape[1]), reduction="sum")
+
+
+def _smoothed(channels: Tensor, count: int) -> Tensor:
+    """(n, count) target distributions: most on the level, `NEIGHBOUR_SMOOTHING` on each neighbour."""
+    target = F.one_hot(channels, count).float()
+    padded = F.pad(target, (1, 1))
+    return target * (1 - 2 * NEIGHBOUR_SMOOTHING) + NEIGHBOUR_SMOOTHING * (padded[:, 2:] + padded[:, :-2])
+
+
+def _balls(centres_mm: np.ndarray, shape_zyx: tuple[int, ...], spacing_mm: float) -> Tensor:
+    """(z, y, x) bool: within `IGNORED_RADIUS_MM` of any of the centres (n, 3)."""
+    sigmas = torch.full((len(centres_mm),), IGNORED_RADIUS_MM)
+    return centre_targets(torch.tensor(centres_mm), sigmas, shape_zyx, spacing_mm) > np.exp(-0.5)
