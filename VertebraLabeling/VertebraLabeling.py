@@ -21,7 +21,7 @@ class VertebraLabeling(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["VertebraLabeling contributors"]
         self.parent.helpText = _(
-            "Names the vertebrae in a CT: one labelled point (C1 ... S2) in the centre of every visible vertebral body. "
+            "Names the vertebrae in a CT: one labelled point (C1 to S2) in the centre of every visible vertebral body. "
             "This version labels on the command line; the panel shows the command for the chosen CT. "
             "Research use only, not a medical device."
         )

@@ -71,14 +71,18 @@ def json_report(results: Sequence[ScanResult]) -> dict[str, Any]:
 
 def notes(results: Sequence[ScanResult]) -> list[str]:
     """What a reader of the totals has to know: missing files and scans without a vertebra."""
-    missing = [r.scan_id for r in results if r.prediction_missing]
+    missing = [r.scan_id for r in results if r.prediction_missing and r.vertebrae]
     negative = [r for r in results if not r.vertebrae]
     found = []
     if missing:
         found.append(f"no prediction, counted as all missed: {', '.join(missing)}")
     if negative:
         labels = sum(len(r.labels) for r in negative)
-        found.append(f"{len(negative)} scan(s) without a true vertebra got {labels} label(s), all counted as FP")
+        without = sum(r.prediction_missing for r in negative)
+        found.append(
+            f"scans without a true vertebra: {len(negative)}, with {labels} label(s), all counted as FP; "
+            f"{without} of them without a prediction file, as a run that finds no vertebra leaves none"
+        )
     return found
 
 
@@ -93,7 +97,7 @@ def _sections(results: Sequence[ScanResult]) -> list[tuple[str, list[list[str]]]
 
 def _remarks(result: ScanResult) -> tuple[str, str]:
     """The shift in brackets, and whether the scan is wholly right."""
-    right = "no file" if result.prediction_missing else "yes" if result.wholly_right else "no"
+    right = ("yes" if result.wholly_right else "no") + (", no file" if result.prediction_missing else "")
     return f" ({result.shift:+d})" if result.shift else "", right
 
 

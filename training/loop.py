@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from math import cos, pi
 from pathlib import Path
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -115,7 +116,7 @@ def train(task: Task, cases: list[Case], run: RunSettings, folder: Path, start: 
         max_time=timedelta(minutes=run.minutes),
         gradient_clip_val=run.clip,
         callbacks=[
-            EMAWeightAveraging(decay=run.ema),
+            WeightAveraging(avg_fn=partial(moving_average, decay=run.ema)),
             ModelCheckpoint(folder, save_last=True, train_time_interval=timedelta(minutes=4)),
             LearningRateMonitor(),
         ],
@@ -129,7 +130,16 @@ def train(task: Task, cases: list[Case], run: RunSettings, folder: Path, start: 
     return folder / "last.ckpt"
 
 
-def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """State dict of the network (moving average) in a checkpoint; Lightning stores the average as its `state_dict`."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
-    return {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+def moving_average(average: Tensor, current: Tensor, updates: Tensor | int, decay: float) -> Tensor:
+    """Exponential moving average whose memory grows with the run, so that it soon forgets the random start."""
+    return torch.lerp(current, average, min(decay, float(updates) / (float(updates) + 10)))
+
+
+def averaged_weights(*checkpoints: Path) -> dict[str, Tensor]:
+    """State dict of the network, the mean over the checkpoints.
+
+    Lightning stores the moving average as the `state_dict` of a checkpoint; that is what is read.
+    """
+    states = [torch.load(path, map_location="cpu", weights_only=False)["state_dict"] for path in checkpoints]
+    names = [name for name in states[0] if name.startswith("network.")]
+    return {name.removeprefix("network."): torch.stack([s[name] for s in states]).mean(0) for name in names}

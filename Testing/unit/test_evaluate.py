@@ -132,7 +132,13 @@ def test_a_missing_prediction_counts_as_all_missed():
     result = evaluate_scan("a", TRUTH, None)
     assert result.prediction_missing
     assert score([result]).id_rate == 0.0
-    assert not evaluate_scan("thigh", [], None).wholly_right
+    assert not result.wholly_right
+
+
+def test_a_scan_without_a_vertebra_is_right_without_a_file():
+    result = evaluate_scan("thigh", [], None)
+    assert result.prediction_missing
+    assert result.wholly_right
 
 
 def test_a_truth_that_names_a_level_twice_is_refused():

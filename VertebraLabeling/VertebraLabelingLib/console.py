@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .core.labelling import LabelledPoint, Labelling
 
 
+ALTERNATIVES_SHOWN = 3
+"""In the table; all of them are in the run record."""
+
+
 def emit(event: str, **values: Any) -> None:
     """Write one event as a JSON line on stdout, at once."""
     print(json.dumps({"event": event, **values}, allow_nan=False), flush=True)
@@ -75,9 +79,9 @@ def cancellable(progress: Progress, cancel_file: Path | None = None) -> Iterator
 
 
 def table(labelling: Labelling) -> str:
-    """The result as text: a line per vertebra (LPS mm), the summary, other possible namings, remarks."""
+    """The result as text: a line per vertebra (LPS mm), the summary, the likeliest other namings, remarks."""
     header = f"{'level':<6}{'x':>9}{'y':>9}{'z':>10}   probability  remark"
-    others = [f"  {_alternative(o.shift)}: {o.probability:.0%}" for o in labelling.alternatives]
+    others = [f"  {_alternative(o.shift)}: {o.probability:.0%}" for o in labelling.alternatives[:ALTERNATIVES_SHOWN]]
     lines = [header, *(_row(point) for point in labelling.points), "", labelling.summary()]
     lines += ["could also be", *others] if others else []
     return "\n".join(line.rstrip() for line in [*lines, *labelling.remarks])

@@ -33,7 +33,7 @@ class OutputPaths:
         """Raise UsageError unless all files can be written without touching `source` or each other."""
         _require_suffix(self.markups, "--output", ".mrk.json")
         _require_suffix(self.csv, "--csv", ".csv")
-        _require_suffix(self.verse, "--verse", ".json")
+        _require_suffix(self.verse, "--verse", ".json", other=".mrk.json")
         _require_suffix(self.preview, "--preview", ".png")
         paths = list(self.named().values())
         resolved = [path.resolve() for path in paths]
@@ -47,9 +47,11 @@ class OutputPaths:
             require_writable_folder(nearest_folder(path))
 
 
-def _require_suffix(path: Path | None, option: str, suffix: str) -> None:
-    if path is not None and not path.name.lower().endswith(suffix):
-        raise UsageError(f"{option} '{path}' must end with {suffix}.")
+def _require_suffix(path: Path | None, option: str, suffix: str, other: str = "/") -> None:
+    """UsageError unless the name ends with `suffix`, and not with `other`, because writers go by the name."""
+    name = path.name.lower() if path else suffix
+    if not name.endswith(suffix) or name.endswith(other):
+        raise UsageError(f"{option} '{path}' must end with {suffix}{f', not {other}' if name.endswith(other) else ''}.")
 
 
 def nearest_folder(path: Path) -> Path:

@@ -86,4 +86,5 @@ def most_likely(evidence: Evidence) -> Labelling:
         x, y, z = (float(v) for v in evidence.positions_lps_mm[index])
         level = Level(int(levels[index]))
         best[level] = LabelledPoint(level, (x, y, z), float(probabilities[index]))
-    return Labelling(tuple(best[level] for level in sorted(best)), level_certain=False)
+    remark = "every level named by itself, without a look at the order"
+    return Labelling(tuple(best[level] for level in sorted(best)), level_certain=False, remarks=(remark,))

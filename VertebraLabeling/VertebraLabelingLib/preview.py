@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .core.formats.markups import UNSURE_BELOW
 from .core.geometry import Geometry
 from .core.labelling import LabelledPoint, Labelling
 from .core.scan import Scan
@@ -25,7 +26,6 @@ MARGIN_Z_MM = 70.0
 SLAB_OFFSETS_MM = (-3.0, 0.0, 3.0)
 WINDOW_HU = (-200.0, 750.0)
 OUTSIDE_HU = -1024.0
-UNCERTAIN_BELOW = 0.5
 LABEL_OFFSET_MM = {1: -26.0, 0: 34.0}  # by view axis: in front of the body, or to its left
 
 _MM_PER_INCH = 55.0
@@ -169,8 +169,8 @@ def _draw_view(axes: Axes, view: View, labelling: Labelling, axis: int, sides: t
 
 
 def is_uncertain(point: LabelledPoint) -> bool:
-    """Whether the picture marks the point: unlikely, or with a remark."""
-    return point.probability < UNCERTAIN_BELOW or bool(point.remark)
+    """Whether the picture marks the point, as the markups file does."""
+    return point.probability < UNSURE_BELOW
 
 
 def _draw_point(axes: Axes, point: LabelledPoint, axis: int) -> None:

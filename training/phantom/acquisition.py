@@ -14,12 +14,15 @@ from .spec import PhantomSpec
 Array = NDArray[np.float32]
 
 HU_RANGE = (-1024, 3071)
+POINT_SPREAD_MM = 1.0
+"""SD of the in-plane point spread."""
 
 
 def acquire(hu: Array, built: Geometry, wanted: Geometry, spec: PhantomSpec, rng: np.random.Generator) -> Array:
     """HU as scanned on the grid `wanted`: blur along z, noise on the smaller of both grids, resampled, clipped."""
     thickness_mm = spec.slice_mm or wanted.spacing_xyz_mm[2]
     hu = _blur_slices(hu, thickness_mm, built.spacing_xyz_mm[2])
+    _blur_in_plane(hu, built.spacing_xyz_mm[0])
     fine = np.prod(wanted.shape_zyx) > np.prod(built.shape_zyx)
     if fine:
         add_noise(hu, spec.noise_hu, rng)
@@ -46,6 +49,15 @@ def _blur_slices(hu: Array, thickness_mm: float, spacing_mm: float) -> Array:
     for i, weight in enumerate(weights):
         result += weight * padded[i : i + len(hu)]
     return result
+
+
+def _blur_in_plane(hu: Array, spacing_mm: float) -> None:
+    """The scanner's point spread in x and y: three taps with the variance of `POINT_SPREAD_MM` (in place)."""
+    side = np.float32(min(0.5 * (POINT_SPREAD_MM / spacing_mm) ** 2, 0.3))
+    for row in hu:
+        for axis in (0, 1):
+            line = np.moveaxis(row, axis, 0)
+            line[1:-1] = (1 - 2 * side) * line[1:-1] + side * (line[:-2] + line[2:])
 
 
 def add_noise(hu: Array, sd_hu: float, rng: np.random.Generator) -> None:

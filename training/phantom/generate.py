@@ -95,10 +95,9 @@ def _paint(canvas: Canvas, spine: Spine, spec: PhantomSpec, rng: np.random.Gener
     flat_bone = Bone(170.0 * spec.bone_density, 450.0 + 250.0 * spec.bone_density, 1.2)
     if spec.table:
         paint_table(canvas, trunk, spec.fat_mm)
-    paint_shoulders_behind = spec.arms
     paint_trunk(canvas, spine, trunk, spec, field)
     paint_abdomen(canvas, spine, trunk, rng, field)
-    paint_shoulders(canvas, spine, chest, flat_bone, paint_shoulders_behind)
+    paint_shoulders(canvas, spine, chest, flat_bone, spec.arms)
     paint_lungs(canvas, spine, chest, field)
     paint_mediastinum(canvas, spine, spec)
     paint_head(canvas, spine, spec.bone_density)

@@ -86,7 +86,7 @@ def paint_airway(canvas: Canvas, spine: Spine) -> None:
         canvas.paint_all(tube(cricoid + plate * spine.stature, 3.5), 170.0)
     fork = before(Level.T5, 18)
     wind = np.stack([before(Level.C5, 16), cricoid, before(Level.T1, 18), before(Level.T3, 18), fork])
-    canvas.paint_all(tube(wind, 10.0 * spine.stature), 80.0)
+    canvas.paint_all(tube(wind[1:], 10.0 * spine.stature), 80.0)
     canvas.paint_all(tube(wind, 8.0 * spine.stature), -980.0)
     for s in SIDES:
         bronchus = np.stack([fork, fork + np.array([s * 40, -8, -32]) * spine.stature])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from VertebraLabelingLib.core.anatomy import Level
@@ -19,16 +18,18 @@ Vector = NDArray[np.float64]
 
 def smooth_field(shape_zyx: tuple[int, int, int], cells: float, rng: np.random.Generator) -> Array:
     """Unit-variance noise on a grid whose features are about `cells` voxels wide."""
-    coarse = rng.standard_normal([int(n / cells) + 4 for n in shape_zyx], dtype=np.float32)
-    image = sitk.GetImageFromArray(coarse)
-    size = [int(n) for n in shape_zyx[::-1]]
-    start = [float(value) for value in rng.uniform(0.5, 1.5, 3)]
-    field = sitk.Resample(
-        image, size, sitk.Transform(3, sitk.sitkIdentity), sitk.sitkLinear, start, [1.0 / cells] * 3,
-        image.GetDirection(), 0.0, sitk.sitkFloat32,
-    )  # fmt: skip
-    # linear interpolation leaves (2/3)^3 of the variance
-    return sitk.GetArrayFromImage(field) * np.float32(1.5**1.5)
+    field = rng.standard_normal([int(n / cells) + 4 for n in shape_zyx], dtype=np.float32)
+    for axis, count in enumerate(shape_zyx):
+        weights = _interpolation(count, field.shape[axis], cells, float(rng.random()))
+        field = np.moveaxis(np.tensordot(weights, field, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(field)
+
+
+def _interpolation(fine: int, coarse: int, cells: float, shift: float) -> Array:
+    """(fine, coarse) linear interpolation, each row scaled to keep the variance of independent samples."""
+    place = np.arange(fine)[:, None] / cells + 1 + shift
+    weights = np.clip(1 - np.abs(place - np.arange(coarse)), 0, 1)
+    return (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
 
 
 def paint_trunk(canvas: Canvas, spine: Spine, trunk: Profile, spec: PhantomSpec, field: Array) -> None:
@@ -39,7 +40,7 @@ def paint_trunk(canvas: Canvas, spine: Spine, trunk: Profile, spec: PhantomSpec,
                    trunk.half_y_mm + thick, trunk.power)  # fmt: skip
     canvas.paint(hull.solid(), 10.0)
     canvas.paint(hull.inset(2.0).solid(), -100.0)
-    muscle = np.clip(52.0 + 9.0 * field, -90, 80)
+    muscle = np.clip(52.0 + 5.0 * field, -90, 80)
     muscle[field < -1.6] = -70.0
     canvas.paint(trunk.solid(), muscle)
 
@@ -53,6 +54,7 @@ def paint_lungs(canvas: Canvas, spine: Spine, chest: Profile, field: Array) -> N
     reach = np.interp(
         np.array([height[Level.T1], height[Level.T4], dome]), centroids[:, 2], centroids[:, 2]
     )
+    depth = np.float32(1.7 * float(chest.at(dome)[3]))
     lung = np.clip(-845.0 + 35.0 * field, -930, -650)
     for side in SIDES:
         width = np.array([26.0, 32.0, 62.0 if side > 0 else 40.0]) * spine.stature
@@ -62,8 +64,9 @@ def paint_lungs(canvas: Canvas, spine: Spine, chest: Profile, field: Array) -> N
             spine_y = np.interp(z, centroids[:, 2], centroids[:, 1]).astype(np.float32)
             lateral, ahead = side * (x - spine_x), spine_y - y
             middle = np.interp(z, reach[::-1], width[::-1]).astype(np.float32)
-            # narrower beside the vertebra and behind it, widest at the heart
-            wall = np.where(ahead > 18, np.minimum(22 + (ahead - 18) * 0.7, middle), np.float32(25)) - lateral
+            # the mediastinum is narrow beside the spine and behind the sternum, widest halfway
+            belly = np.sin(np.pi * np.clip((ahead - 18) / depth, 0, 1))
+            wall = np.where(ahead > 18, 20 + (middle - 20) * belly, np.float32(22)) - lateral
             vault = dome - ((lateral - 70) / 9) ** 2 * 0.6 - np.clip(26 - ahead, 0, None) * 0.75 - z
             return np.maximum(np.maximum(inner(x, y, z), wall), np.maximum(vault, z - apex))
 
@@ -113,8 +116,8 @@ def paint_abdomen(canvas: Canvas, spine: Spine, trunk: Profile, rng: np.random.G
         behind = y - spine_y + 24 - np.clip(np.abs(x - spine_x) - 34, 0, 45) * 0.9
         return np.maximum(np.maximum(wall(x, y, z), behind), np.maximum(z - ceiling, floor - z))
 
-    filling = np.where(field > -0.1, np.clip(25 + 12 * field, 15, 60), np.float32(-95))
-    filling[field > 1.75] = -900.0
+    filling = np.where(field > rng.uniform(-0.8, 0.6), np.clip(28 + 9 * field, 10, 60), np.float32(-95))
+    filling[field > rng.uniform(1.7, 2.6)] = -900.0
     canvas.paint(Solid(trunk.solid().box_lps_mm, cavity), filling)
 
     def near(level: Level, left: float, ahead: float, up: float = 0.0) -> Vector:
@@ -131,9 +134,9 @@ def paint_abdomen(canvas: Canvas, spine: Spine, trunk: Profile, rng: np.random.G
         psoas = [near(Level.L1, s * 26, 2), near(Level.L3, s * 38, 2), near(Level.L5, s * 50, 14)]
         psoas.append(near(Level.S2, s * 72, 60, -20))
         canvas.paint_all(tube(np.stack(psoas), np.array([12.0, 19.0, 21.0, 18.0]) * scale), 55.0)
-        kidney = near(Level.L1, s * 64, 0, -12 if s < 0 else 4)
-        canvas.paint(ellipsoid(kidney, np.array([34, 34, 62]) * scale), -95.0)
-        canvas.paint(ellipsoid(kidney, np.array([26, 25, 53]) * scale), float(rng.uniform(32, 150)))
+        kidney = near(Level.L1, s * 62, 2, -22 if s < 0 else -8)
+        canvas.paint(ellipsoid(kidney, np.array([31, 30, 57]) * scale), -95.0)
+        canvas.paint(ellipsoid(kidney, np.array([25, 24, 50]) * scale), float(rng.uniform(32, 150)))
     canvas.paint(ellipsoid(near(Level.S2, 0, 110, -55), np.array([42, 38, 34]) * scale), 8.0)
 
 

@@ -36,10 +36,11 @@ def paint_sacrum(canvas: Canvas, spine: Spine, bone_density: float) -> None:
         width, depth, _ = sizes[index]
         gap = _gap_mm(frames, index)
         below = sizes[min(index + 1, 4)]
-        parts = [body(width / 2, depth / 2, below[0] / 2 + 1, below[1] / 2 + 1, gap / 2 - 1.2, 0.04)]
+        parts = [body(width / 2, depth / 2, below[0] / 2 + 1, below[1] / 2 + 1, gap / 2 + 0.5, 0.0)]
         parts += _wings(sizes[index], gap) + _crest(depth, gap)
         reach = np.array([sizes[index][2] / 2 + 12, depth / 2 + 40, gap])
         canvas.paint(in_frame(frame, union(parts), np.stack([-reach, reach])), bone)
+    _paint_disc_remnant(canvas, frames[0], frames[1], sizes[1])
     for upper, lower in zip(frames[:3], frames[1:4], strict=True):
         _paint_foramina(canvas, upper, lower, spine.stature)
 
@@ -63,7 +64,9 @@ def _wings(size: tuple[float, float, float], gap: float) -> list[Distance]:
     width, depth, outer = size
     radius = 0.36 * gap
     return [
-        capsule((s * width * 0.3, 0.15 * depth, 0), (s * (outer / 2 - radius), 0.35 * depth, -0.1 * gap), radius)
+        capsule(
+            (s * width * 0.3, 0.15 * depth, 0), (s * (outer / 2 - radius), 0.5 * depth, -0.1 * gap), radius, (1, 1.4, 1)
+        )
         for s in SIDES
     ]
 
@@ -73,6 +76,14 @@ def _crest(depth: float, gap: float) -> list[Distance]:
     back = depth / 2 + 0.5 * depth
     roof = [capsule((s * 14, depth / 2 + 1, 0), (0, back + 3, -2), 2.2, (1, 1, 0.25 * gap)) for s in SIDES]
     return [*roof, capsule((0, back + 3, -2), (0, back + 9, -5), 2.5, (1, 1, 1.8))]
+
+
+def _paint_disc_remnant(canvas: Canvas, upper: Frame, lower: Frame, size: tuple[float, float, float]) -> None:
+    """What is left of the disc S1/S2: a thin, short plate."""
+    middle = (upper.origin_lps_mm + lower.origin_lps_mm) / 2
+    frame = Frame(middle, (upper.axes + lower.axes) / 2)
+    radii = np.array([0.4 * size[0], 0.4 * size[1], 1.6])
+    canvas.paint(ellipsoid(frame.origin_lps_mm, radii, frame.axes), 90.0)
 
 
 def _paint_foramina(canvas: Canvas, upper: Frame, lower: Frame, stature: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,8 @@ def build_spine(spec: PhantomSpec, rng: np.random.Generator) -> Spine:
     chain -= (chain[levels.index(spec.first)] + chain[levels.index(spec.last)]) / 2
     frames = [Frame(chain[i], _axes(chain, i)) for i in range(len(chain))]
     sizes = [tables.SIZES[level].scaled(stature * float(rng.normal(1.0, 0.03))) for level in levels]
+    wear = float(rng.uniform(0.65, 1.1))
+    sizes = [replace(size, disc_mm=size.disc_mm * wear * float(rng.uniform(0.85, 1.15))) for size in sizes]
     heights = _body_heights(levels, np.linalg.norm(steps, axis=1), sizes)
     bodies = zip(levels, frames[: len(levels)], heights, sizes, strict=True)
     return Spine(tuple(Vertebra(*body) for body in bodies), tuple(frames[len(levels) :]), stature)

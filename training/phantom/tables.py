@@ -1,7 +1,7 @@
 """Sizes of the human spine, ribs and trunk in millimetres: means of an adult, supine.
 
 Sources: spacings and posterior shifts are summary statistics of the VerSe 2020 centroids; bodies, canals and processes
-follow Panjabi et al. 1991/1992; discs, ribs, sacrum and Hounsfield units are means of the CT series collected in the
+follow Panjabi et al. 1991/1992; discs (mean of middle and posterior height), ribs, sacrum and Hounsfield units are means of the CT series collected in the
 project's field notes.  T13 and L6 borrow from their neighbours.
 """
 
@@ -95,13 +95,13 @@ class VertebraSize:
 
 SIZES: dict[Level, VertebraSize] = {
     L.C1: VertebraSize(26.6, 28.2, 26.6, 28.2, 26.6, 28.2, 72.0, 24.0, 0.0),
-    L.C2: VertebraSize(18.0, 15.0, 17.0, 15.6, 23.5, 19.0, 52.0, 34.0, 4.5),
-    L.C3: VertebraSize(15.8, 15.0, 17.2, 15.6, 22.9, 16.2, 50.0, 30.0, 4.3),
-    L.C4: VertebraSize(17.2, 15.3, 17.0, 15.9, 24.7, 17.7, 49.0, 30.0, 4.3),
-    L.C5: VertebraSize(17.5, 15.2, 19.4, 17.9, 24.9, 17.4, 47.0, 29.0, 4.3),
-    L.C6: VertebraSize(18.5, 16.4, 22.0, 18.5, 25.8, 18.1, 48.0, 34.0, 4.4),
-    L.C7: VertebraSize(21.8, 18.1, 23.4, 16.8, 24.5, 15.2, 67.0, 46.0, 4.4),
-    L.T1: VertebraSize(24.5, 18.5, 27.8, 19.7, 21.8, 16.4, 75.0, 50.0, 3.8),
+    L.C2: VertebraSize(18.0, 15.0, 17.0, 15.6, 23.5, 19.0, 52.0, 34.0, 3.4),
+    L.C3: VertebraSize(15.8, 15.0, 17.2, 15.6, 22.9, 16.2, 50.0, 30.0, 3.3),
+    L.C4: VertebraSize(17.2, 15.3, 17.0, 15.9, 24.7, 17.7, 49.0, 30.0, 3.3),
+    L.C5: VertebraSize(17.5, 15.2, 19.4, 17.9, 24.9, 17.4, 47.0, 29.0, 3.3),
+    L.C6: VertebraSize(18.5, 16.4, 22.0, 18.5, 25.8, 18.1, 48.0, 34.0, 3.4),
+    L.C7: VertebraSize(21.8, 18.1, 23.4, 16.8, 24.5, 15.2, 67.0, 46.0, 3.4),
+    L.T1: VertebraSize(24.5, 18.5, 27.8, 19.7, 21.8, 16.4, 75.0, 50.0, 3.2),
     L.T2: VertebraSize(24.9, 19.6, 27.4, 21.6, 19.5, 15.6, 70.0, 51.0, 3.4),
     L.T3: VertebraSize(24.6, 22.7, 25.9, 23.3, 18.3, 15.9, 61.0, 52.0, 3.0),
     L.T4: VertebraSize(24.5, 23.3, 26.0, 24.5, 17.1, 16.2, 60.0, 52.0, 2.9),
@@ -120,11 +120,11 @@ SIZES: dict[Level, VertebraSize] = {
     L.L4: VertebraSize(46.6, 35.5, 49.5, 33.9, 25.4, 18.6, 79.0, 70.0, 11.5),
     L.L5: VertebraSize(47.3, 34.7, 49.4, 33.2, 27.1, 19.7, 92.0, 62.0, 10.5),
     L.L6: VertebraSize(48.0, 34.7, 49.6, 33.2, 27.4, 19.7, 92.0, 58.0, 9.5),
-    L.S1: VertebraSize(48.0, 32.0, 36.0, 24.0, 29.0, 15.0, 96.0, 40.0, 2.5),
-    L.S2: VertebraSize(35.0, 23.0, 29.0, 18.0, 24.0, 11.0, 84.0, 32.0, 1.5),
+    L.S1: VertebraSize(48.0, 32.0, 36.0, 24.0, 29.0, 15.0, 114.0, 40.0, 2.5),
+    L.S2: VertebraSize(35.0, 23.0, 29.0, 18.0, 24.0, 11.0, 102.0, 32.0, 1.5),
 }
 
-SACRAL_TAIL_SIZES = ((28.0, 16.0, 62.0), (23.0, 12.0, 46.0), (18.0, 9.0, 34.0))
+SACRAL_TAIL_SIZES = ((28.0, 16.0, 76.0), (23.0, 12.0, 50.0), (18.0, 9.0, 34.0))
 """(body width, body depth, outer width) of S3, S4, S5."""
 
 RIB_LENGTHS_MM = (145.0, 210.0, 255.0, 285.0, 305.0, 315.0, 320.0, 310.0, 290.0, 255.0, 200.0, 115.0, 60.0)

@@ -22,8 +22,13 @@ def paint_column(canvas: Canvas, spine: Spine, bone_density: float, rng: np.rand
         paint_disc(canvas, vertebra, below, rng)
     for vertebra in mobile:
         core_hu = trabecular_hu(vertebra.level) * bone_density * float(rng.normal(1.0, 0.06))
-        shell_hu = 480.0 + 260.0 * bone_density
-        paint_vertebra(canvas, vertebra, Bone(core_hu, shell_hu, 1.3), rng)
+        shell_hu = 420.0 + 240.0 * bone_density
+        paint_vertebra(canvas, vertebra, Bone(core_hu, shell_hu, 1.1), _arch_bone(core_hu, bone_density), rng)
+
+
+def _arch_bone(core_hu: float, bone_density: float) -> Bone:
+    """Arches and processes are mostly cortical: far brighter than the bodies at CT resolution."""
+    return Bone(core_hu + 190.0 * bone_density, 560.0 + 320.0 * bone_density, 1.8)
 
 
 def paint_canal(canvas: Canvas, spine: Spine) -> None:
@@ -57,20 +62,23 @@ def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra, rng: np.random.
         canvas.paint(in_frame(frame, gas, np.stack([-half, half])), -300.0)
 
 
-def paint_vertebra(canvas: Canvas, vertebra: Vertebra, bone: Bone, rng: np.random.Generator) -> None:
-    """One vertebra C1..L6 around its canal."""
-    parts = {Region.CERVICAL: _cervical, Region.THORACIC: _thoracic, Region.LUMBAR: _lumbar}
+def paint_vertebra(canvas: Canvas, vertebra: Vertebra, bone: Bone, arch: Bone, rng: np.random.Generator) -> None:
+    """One vertebra C1..L6 around its canal: the arch with its processes, then the body."""
+    box = _reach(vertebra)
     if vertebra.level is Level.C1:
-        distance = _atlas(vertebra)
-    else:
-        distance = without(union(parts[vertebra.level.region](vertebra, rng)), _canal(vertebra))
+        canvas.paint(in_frame(vertebra.frame, _atlas(vertebra), box), arch)
+        return
+    processes = {Region.CERVICAL: _cervical, Region.THORACIC: _thoracic, Region.LUMBAR: _lumbar}
+    canal = _canal(vertebra)
+    distance = without(union(processes[vertebra.level.region](vertebra, rng)), canal)
+    canvas.paint(in_frame(vertebra.frame, distance, box), arch)
     if vertebra.level is Level.C2:
-        distance = union([distance, *_dens(vertebra)])
-    canvas.paint(in_frame(vertebra.frame, distance, _reach(vertebra)), bone)
+        canvas.paint(in_frame(vertebra.frame, union(_dens(vertebra)), box), arch)
+    canvas.paint(in_frame(vertebra.frame, without(_body(vertebra), canal), box), bone)
 
 
 def body(upper_u: float, upper_v: float, lower_u: float, lower_v: float, half_height: float, waist: float) -> Distance:
-    """A vertebral body: elliptic cylinder between two endplates (half axes), narrower by `waist` halfway, hollow ends."""
+    """A vertebral body: squarish elliptic cylinder between two endplates (half axes), narrower by `waist` halfway, hollow ends."""
     rise = np.float32(1.0 / (2.0 * half_height))
 
     def distance(u: Array, v: Array, w: Array) -> Array:
@@ -78,14 +86,15 @@ def body(upper_u: float, upper_v: float, lower_u: float, lower_v: float, half_he
         narrow = 1 - waist * (1 - (2 * share - 1) ** 2)
         a = (lower_u + (upper_u - lower_u) * share) * narrow
         b = (lower_v + (upper_v - lower_v) * share) * narrow
-        radius = np.sqrt((u / a) ** 2 + (v / b) ** 2)
-        hollow = 1.2 * waist / 0.1 * np.clip(1 - radius**2, 0, 1)
+        radius = ((u / a) ** 4 + 1.6 * (u * v / (a * b)) ** 2 + (v / b) ** 4) ** np.float32(0.25)
+        hollow = 12 * waist * np.clip(1 - radius**2, 0, 1)
         return np.maximum((radius - 1) * np.minimum(a, b), np.abs(w) + hollow - np.float32(half_height))
 
     return distance
 
 
-def _body(vertebra: Vertebra, waist: float) -> Distance:
+def _body(vertebra: Vertebra) -> Distance:
+    waist = {Region.CERVICAL: 0.03, Region.THORACIC: 0.05, Region.LUMBAR: 0.09}[vertebra.level.region]
     size = vertebra.size
     halves = (size.upper_width_mm, size.upper_depth_mm, size.lower_width_mm, size.lower_depth_mm)
     return body(*(value / 2 for value in halves), vertebra.height_mm / 2, waist)
@@ -94,7 +103,7 @@ def _body(vertebra: Vertebra, waist: float) -> Distance:
 def _canal(vertebra: Vertebra) -> Distance:
     """The canal as an upright elliptic cylinder."""
     a, b = vertebra.size.canal_width_mm / 2, vertebra.size.canal_depth_mm / 2
-    middle = vertebra.size.depth_mm / 2 + b
+    middle = vertebra.size.depth_mm / 2 + b - 1.5  # the posterior wall is hollow
     return lambda u, v, w: (np.sqrt((u / a) ** 2 + ((v - middle) / b) ** 2) - 1) * min(a, b) + 0 * w
 
 
@@ -107,14 +116,17 @@ def _reach(vertebra: Vertebra) -> NDArray[np.float64]:
     return np.array([[-side, -size.depth_mm / 2 - 8, -1.4 * height - 18], [side, back, rise]])
 
 
-def _arch(vertebra: Vertebra, lamina_mm: float, lamina_height: float, pedicle_w: float) -> list[Distance]:
-    """Pedicles and laminae around the canal; `lamina_height` is the factor by which a lamina is higher than thick."""
+def _arch(
+    vertebra: Vertebra, lamina_mm: float, lamina_height: float, pedicle_w: float, pedicle_mm: float
+) -> list[Distance]:
+    """Pedicles (radius pedicle_mm, at height pedicle_w) and laminae, `lamina_height` times higher than thick."""
     size = vertebra.size
     side, front = size.canal_width_mm / 2, size.depth_mm / 2
     back = front + size.canal_depth_mm
     parts: list[Distance] = []
     for s in SIDES:
-        parts.append(capsule((s * (side + 1), front - 4, pedicle_w), (s * (side + 3), front + 7, pedicle_w), 3.6))
+        start, stop = (s * (side + 1), front - 5, pedicle_w), (s * (side + 3), front + 9, pedicle_w)
+        parts.append(capsule(start, stop, pedicle_mm, (1.0, 1.0, 1.5)))
         parts.append(
             capsule(
                 (s * (side + 3), back - 0.5 * size.canal_depth_mm, 0.3 * pedicle_w),
@@ -144,7 +156,7 @@ def _spinous(vertebra: Vertebra, drop_mm: float, half_height_mm: float, thicknes
 def _cervical(vertebra: Vertebra, rng: np.random.Generator) -> list[Distance]:
     size, height = vertebra.size, vertebra.height_mm
     v_side = size.depth_mm / 2 - 3
-    parts = [_body(vertebra, 0.05), *_arch(vertebra, 4.5, 1.5, 0.0), *_facets(vertebra, 4.5, 5.0, 5.0, 6.0)]
+    parts = [*_arch(vertebra, 5.0, 1.5, 0.0, 2.8), *_facets(vertebra, 4.5, 5.0, 5.0, 6.0)]
     for s in SIDES:
         tip = (s * size.process_span_mm / 2 - s * 4, v_side + rng.uniform(-1, 3), -2.0)
         process = capsule((s * size.width_mm / 2, v_side, 0.0), tip, 3.8)
@@ -152,7 +164,7 @@ def _cervical(vertebra: Vertebra, rng: np.random.Generator) -> list[Distance]:
         foramen = capsule((foramen_u, v_side, -20.0), (foramen_u, v_side, 20.0), 2.4)
         parts.append(without(process, foramen))
     drop = 3.0 if vertebra.level <= Level.C5 else 6.0
-    parts.append(_spinous(vertebra, drop, 5.5 if vertebra.level is Level.C2 else 4.0, 2.6))
+    parts.append(_spinous(vertebra, drop, 6.0 if vertebra.level is Level.C2 else 4.5, 3.0))
     if vertebra.level <= Level.C6:  # bifid tips
         v_tip, w_tip = size.depth_mm / 2 + size.spinous_mm - 5, -0.15 * height - drop
         parts += [capsule((0, v_tip, w_tip), (s * 5.0, v_tip + 5, w_tip - 2), 2.6) for s in SIDES]
@@ -163,10 +175,9 @@ def _thoracic(vertebra: Vertebra, rng: np.random.Generator) -> list[Distance]:
     size, height = vertebra.size, vertebra.height_mm
     fall = np.interp(vertebra.level, [Level.T1, Level.T3, Level.T6, Level.T8, Level.T10, Level.T12], _THORACIC_FALL)
     parts = [
-        _body(vertebra, 0.07),
-        *_arch(vertebra, 5.5, 1.9, 0.22 * height),
+        *_arch(vertebra, 6.5, 1.9, 0.2 * height, 3.2),
         *_facets(vertebra, 3.0, 3.8, 0.55 * height, 0.6 * height),
-        _spinous(vertebra, float(fall) * (size.spinous_mm - size.canal_depth_mm), 5.5, 2.4),
+        _spinous(vertebra, float(fall) * (size.spinous_mm - size.canal_depth_mm), 6.0, 3.2),
     ]
     for s in SIDES:
         root = (s * (size.canal_width_mm / 2 + 3), costal_v_mm(vertebra) - 8, 0.2 * height)
@@ -186,10 +197,9 @@ def costal_v_mm(vertebra: Vertebra) -> float:
 def _lumbar(vertebra: Vertebra, rng: np.random.Generator) -> list[Distance]:
     size, height = vertebra.size, vertebra.height_mm
     parts = [
-        _body(vertebra, 0.10),
-        *_arch(vertebra, 6.5, 2.0, 0.2 * height),
+        *_arch(vertebra, 7.5, 2.0, 0.2 * height, 4.4 if vertebra.level < Level.L5 else 6.5),
         *_facets(vertebra, 5.0, 6.0, 0.5 * height, 0.75 * height),
-        _spinous(vertebra, 5.0 + rng.normal(0, 1.5), 9.0 if vertebra.level < Level.L5 else 6.5, 3.2),
+        _spinous(vertebra, 5.0 + rng.normal(0, 1.5), 10.5 if vertebra.level < Level.L5 else 7.0, 4.2),
     ]
     thick = 4.5 if vertebra.level < Level.L5 else 6.5
     for s in SIDES:

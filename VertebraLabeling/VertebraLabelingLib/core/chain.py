@@ -1,12 +1,15 @@
 """Exact inference over chains: which candidates are vertebrae, and of which level.
 
-A path visits some candidates in their order, each with a level, levels strictly increasing.  Its score is the sum of the
-unary terms of its states, the pair terms of its steps and the prior of the scale it is seen at; the empty path scores 0.
+A path visits some candidates in their order, each with a level, levels strictly increasing.  Its score is the sum of
+the unary terms of its states, the pair terms of its steps, the prior of the level it starts with and the prior of the
+scale it is seen at; the empty path scores 0.
+
+Both algorithms are one recursion that differs in a ufunc: `np.logaddexp` sums over paths (forward-backward),
+`np.maximum` finds the best (Viterbi).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,64 +17,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Reduce = Callable[[Array], Array]
+Indices = NDArray[np.intp]
 State = tuple[int, int]
 """(candidate, level)."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """The graph of all paths over n candidates in order, m levels and k scales; all terms natural logarithms.
+    """The graph of all paths over n candidates in order, m levels and k scales; all terms are natural logarithms.
 
-    unary: (n, m).  pair: (upper level, lower level) -> (k, n, n), from row to column candidate, -inf where forbidden
-    (the diagonal and everything below it is).  scale: (k,) log prior.  start: log prior of the level a path begins with.
+    unary: (n, m).  edges: (2, e) upper and lower candidate of each possible step, upper < lower, sorted by the lower.
+    moves: (2, t) upper and lower level of each possible step, upper < lower, each once.  pair: (t, k, e).
+    scale: (k,) prior.  start: prior of the level a path begins with.
     """
 
     unary: Array
-    pair: dict[State, Array]
+    edges: Indices
+    moves: Indices
+    pair: Array
     scale: Array
     start: float
 
-    def messages(self, reduce: Reduce) -> Array:
-        """(k, n, m): `reduce` (sum or maximum of all ways) to arrive at each state, its own unary term not included."""
-        k, (n, m) = len(self.scale), self.unary.shape
-        arrived = np.full((k, n, m), self.start)
+    def messages(self, reduce: np.ufunc) -> Array:
+        """(m, k, n): `reduce` of all ways to arrive at each state, its own unary term not included."""
+        n, m = self.unary.shape
+        arrived = np.full((m, len(self.scale), n), self.start)
+        reached, runs = np.unique(self.edges[1], return_index=True)
         for level in range(m):
-            ways = [
-                arrived[:, :, above, None] + self.unary[None, :, above, None] + self.pair[above, level]
-                for above in self._above[level]
-            ]
-            arrived[:, :, level] = reduce(np.concatenate([arrived[:, None, :, level], *ways], axis=1))
+            moves = np.flatnonzero(self.moves[1] == level)
+            if len(moves) and len(runs):
+                ways = reduce.reduce(self._ways(arrived, moves), axis=0)
+                stepped = reduce.reduceat(ways, runs, axis=1)
+                arrived[level][:, reached] = reduce(self.start, stepped)
         return arrived
 
-    @cached_property
-    def _above(self) -> list[list[int]]:
-        """Per level, the levels a step may come from."""
-        return [sorted(a for a, b in self.pair if b == level) for level in range(self.unary.shape[1])]
+    def onwards(self, reduce: np.ufunc) -> Array:
+        """(m, k, n): `reduce` of all ways to go on from each state down to the end, its own unary term not included."""
+        return self.reversed.messages(reduce)[::-1, :, ::-1]
+
+    def _ways(self, arrived: Array, moves: Indices) -> Array:
+        """(a, k, e): score of arriving at the upper end of each edge and taking each of the `moves` (a,) along it."""
+        above, upper = self.moves[0, moves], self.edges[0]
+        unary = self.unary[np.ix_(upper, above)].T
+        return np.asarray(arrived[above][:, :, upper] + unary[:, None, :] + self.pair[moves])
 
     @cached_property
     def reversed(self) -> Chain:
-        """The same graph walked upwards; every level may end a path at no cost."""
-        last = self.unary.shape[1] - 1
-        pair = {(last - b, last - a): p.transpose(0, 2, 1) for (a, b), p in self.pair.items()}
-        return Chain(self.unary[:, ::-1], pair, self.scale, 0.0)
-
-    def onwards(self, reduce: Reduce) -> Array:
-        """(k, n, m): `reduce` of all ways to go on from each state down to the end, its own unary term not included."""
-        return self.reversed.messages(reduce)[:, :, ::-1]
-
-
-def log_sum(values: Array) -> Array:
-    """log(sum(exp)) over axis 1; all -inf gives -inf."""
-    top = np.max(values, axis=1, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(np.exp(values - top).sum(axis=1)) + top[:, 0])
-
-
-def log_max(values: Array) -> Array:
-    """Maximum over axis 1."""
-    return np.asarray(values.max(axis=1))
+        """The same graph walked upwards; any level may end a path at no cost."""
+        n, m = self.unary.shape
+        edges = n - 1 - self.edges[::-1]
+        order = np.argsort(edges[1], kind="stable")
+        moves = m - 1 - self.moves[::-1]
+        return Chain(self.unary[::-1, ::-1], edges[:, order], moves, self.pair[:, :, order], self.scale, 0.0)
 
 
 @dataclass(frozen=True)
@@ -84,10 +81,10 @@ class Posterior:
 
 def posterior(chain: Chain) -> Posterior:
     """Sums over all paths and scales, the empty path included (forward-backward)."""
-    arrived = chain.messages(log_sum) + chain.unary + chain.scale[:, None, None]
-    through = arrived + chain.onwards(log_sum)
-    log_total = float(log_sum(np.append(arrived.ravel(), 0.0)[None, :])[0])
-    return Posterior(np.exp(through - log_total).sum(axis=0), float(np.exp(-log_total)))
+    arrived = chain.messages(np.logaddexp) + chain.unary.T[:, None, :] + chain.scale[:, None]
+    through = arrived + chain.onwards(np.logaddexp)
+    log_total = float(np.logaddexp.reduce(np.append(arrived.ravel(), 0.0)))
+    return Posterior(np.exp(through - log_total).sum(axis=1).T, float(np.exp(-log_total)))
 
 
 class BestPaths:
@@ -95,39 +92,46 @@ class BestPaths:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self._forward = chain.messages(log_max)
-        self._onwards = chain.onwards(log_max)
-        self._scores = self._forward + chain.unary + self._onwards + chain.scale[:, None, None]
+        self._arrived = chain.messages(np.maximum)
+        self._onwards = chain.onwards(np.maximum)
+        self.scores = self._arrived + chain.unary.T[:, None, :] + chain.scale[:, None] + self._onwards
+        """(m, k, n): score of the best path through each state at each scale."""
 
     def best(self) -> tuple[list[State], int]:
         """Best non-empty path, in order, and the index of its scale."""
-        n, m = self._chain.unary.shape
-        scale, candidate, level = np.unravel_index(int(np.argmax(self._scores)), (len(self._chain.scale), n, m))
+        level, scale, candidate = np.unravel_index(int(np.argmax(self.scores)), self.scores.shape)
         return self._walked(int(scale), (int(candidate), int(level))), int(scale)
 
     def through(self, state: State) -> list[State]:
         """Best path that visits the state."""
         candidate, level = state
-        return self._walked(int(np.argmax(self._scores[:, candidate, level])), state)
+        return self._walked(int(np.argmax(self.scores[level, :, candidate])), state)
 
     def _walked(self, scale: int, state: State) -> list[State]:
-        last = self._chain.unary.shape[1] - 1
-        before = _walk_back(self._chain, self._forward, scale, state)
-        after = _walk_back(self._chain.reversed, self._onwards[:, :, ::-1], scale, (state[0], last - state[1]))
-        return before[::-1] + [state] + [(candidate, last - level) for candidate, level in after]
+        n, m = self._chain.unary.shape
+        before = _walk_back(self._chain, self._arrived, scale, state)
+        mirrored = (n - 1 - state[0], m - 1 - state[1])
+        after = _walk_back(self._chain.reversed, self._onwards[::-1, :, ::-1], scale, mirrored)
+        return [*before[::-1], state, *((n - 1 - candidate, m - 1 - level) for candidate, level in after)]
 
 
 def _walk_back(chain: Chain, arrived: Array, scale: int, state: State) -> list[State]:
     """States before `state` on its best path, nearest first."""
     walked: list[State] = []
-    while True:
-        candidate, level = state
-        best, origin = chain.start, None
-        for above in chain._above[level]:
-            ways = arrived[scale, :, above] + chain.unary[:, above] + chain.pair[above, level][scale, :, candidate]
-            if ways.max() > best:
-                best, origin = float(ways.max()), (int(ways.argmax()), above)
-        if origin is None:
-            return walked
+    while (origin := _best_origin(chain, arrived, scale, state)) is not None:
         walked.append(origin)
         state = origin
+    return walked
+
+
+def _best_origin(chain: Chain, arrived: Array, scale: int, state: State) -> State | None:
+    """The state from which `state` is reached best, None when a path does best to begin there."""
+    edges = np.flatnonzero(chain.edges[1] == state[0])
+    moves = np.flatnonzero(chain.moves[1] == state[1])
+    if not len(edges) or not len(moves):
+        return None
+    upper, above = chain.edges[0, edges], chain.moves[0, moves]
+    before = arrived[above, scale][:, upper] + chain.unary[np.ix_(upper, above)].T
+    ways = before + chain.pair[moves, scale][:, edges]
+    move, edge = np.unravel_index(int(np.argmax(ways)), ways.shape)
+    return (int(upper[edge]), int(above[move])) if ways[move, edge] > chain.start else None

@@ -21,9 +21,10 @@ Missed = tuple[Level, ...]
 class CertaintySettings:
     """When the labelling admits doubt.
 
-    unsure_mass: probability of all other levels of the most doubtful part of the column from which on the level counts as
-    unsure.  alternative_probability: from which on an alternative is listed.  anchor_probability, anchor_evidence: an
-    anchor counts when the decoder gives its level at least the one, and its own picture at least the other.
+    unsure_mass: probability of all other levels, in the most doubtful part of the column, from which on the level
+    counts as unsure.  alternative_probability: from which on an alternative is listed.  anchor_probability,
+    anchor_evidence: an anchor counts when the decoder gives its level at least the one, and its own picture (the
+    method's level probability) at least the other.
     uncertain_point: a point below this probability is marked.
     """
 
@@ -128,7 +129,7 @@ def _is_seen(decoded: Decoded, candidate: int, level: int, settings: CertaintySe
 
 
 def _is_anchor(level: Level, levels: set[Level]) -> bool:
-    """Whether a level can be told from its neighbours; a rib is the first or last only if the next vertebra is in view."""
+    """Whether a level tells itself; a rib is the first or last only when the vertebra beyond it is in view."""
     if level in (Level.C1, Level.C2, Level.S1):
         return True
     needed = {

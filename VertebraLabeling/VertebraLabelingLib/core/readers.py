@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .dicom import is_dicom_file, read_dicom_file, read_dicom_folder
 from .errors import InputError, MemoryExhaustedError
+from .nifti import check_nifti
 from .prepare import AIR_HU
 from .scan import Scan, geometry_of
 
@@ -76,13 +77,17 @@ def _why_unreadable(path: Path, error: RuntimeError) -> str:
     """Sentence for what ITK says when it does not even read the header."""
     reason = str(error).lower()
     if "orthonormal" in reason:
-        return (
-            f"The axes of {path} are not at right angles to each other (non-orthonormal directions, e.g. a tilted "
-            "gantry); resample it to a rectangular grid first, for instance by loading and saving it in 3D Slicer."
-        )
+        return _leaning(path)
     if "spacing" in reason:
         return f"The voxel spacing in the header of {path} is zero or no number; correct it or export the scan again."
     return f"{path} is damaged or not an image; give a NIfTI, NRRD or MetaImage file, or a folder of DICOM slices."
+
+
+def _leaning(path: Path) -> str:
+    return (
+        f"The axes of {path} are not at right angles to each other (non-orthonormal directions, e.g. a tilted gantry); "
+        "resample it to a rectangular grid first, for instance in 3D Slicer."
+    )
 
 
 def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -93,15 +98,24 @@ def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
         raise InputError(f"{path} is a {len(size)}-D picture ({shape}); a 3-D CT volume is needed.")
     if any(n > 1 for n in size[3:]):
         raise InputError(f"{path} has {len(size)} dimensions ({shape}); give one 3-D volume, e.g. one time point.")
+    if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
+        raise InputError(f"{path} has complex values (raw MR data?); a CT in Hounsfield units is needed.")
     if reader.GetNumberOfComponents() > 1:
         count = reader.GetNumberOfComponents()
         raise InputError(f"{path} has {count} values per voxel (colour or vectors); a CT has one.")
-    if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
-        raise InputError(f"{path} has complex values (raw MR data?); a CT in Hounsfield units is needed.")
     if not all(np.isfinite(s) and s > 0 for s in spacing[:3]):
         raise InputError(f"The voxel spacing of {path} is {spacing[:3]} mm; correct it or export the scan again.")
+    _check_axes(reader, path)
     _check_modality(reader, path)
     _check_amount(reader, path, shape)
+
+
+def _check_axes(reader: sitk.ImageFileReader, path: Path) -> None:
+    """ITK refuses leaning axes in NIfTI, but takes them over from NRRD and MetaImage."""
+    dimension = reader.GetDimension()
+    axes = np.reshape(reader.GetDirection(), (dimension, dimension))[:3, :3]
+    if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
+        raise InputError(_leaning(path))
 
 
 def _check_modality(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -117,9 +131,13 @@ def _check_amount(reader: sitk.ImageFileReader, path: Path, shape: str) -> None:
     voxels = int(np.prod([int(n) for n in reader.GetSize()], dtype=object))
     if voxels > MAX_VOXELS:
         raise InputError(f"{path} claims {shape} voxels, too many to process; crop it, or its header is damaged.")
-    detached = path.suffix.lower() in _DETACHED_HEADERS
-    if not detached and voxels > path.stat().st_size * _MAX_COMPRESSION:
+    if path.suffix.lower() in _DETACHED_HEADERS:
+        return
+    if voxels > path.stat().st_size * _MAX_COMPRESSION:
         raise InputError(f"{path} is cut short: it holds far fewer than the claimed {shape} voxels; copy it again.")
+    if reader.HasMetaDataKey("vox_offset"):
+        data_bytes = voxels * int(reader.GetMetaData("bitpix")) // 8
+        check_nifti(path, data_bytes, int(float(reader.GetMetaData("vox_offset"))))
 
 
 def _replace_not_finite(hu: NDArray[np.float32], path: Path) -> tuple[str, ...]:

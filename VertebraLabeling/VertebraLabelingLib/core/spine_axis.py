@@ -19,8 +19,8 @@ _CAUDAL_LPS = np.array([0.0, 0.0, -1.0])
 class Steps:
     """Displacements between all pairs of n candidates, which are brought into cranio-caudal order.
 
-    order: (n,) index of each candidate in the input.  distance_mm, along_mm, across_mm: (n, n), from the row's candidate
-    to the column's: length, part along the local axis (negative: cranial), part at right angles to it.
+    order: (n,) index of each candidate in the input.  distance_mm, along_mm, across_mm: (n, n), in the new order, from
+    the row's candidate to the column's: length, part along the local axis (negative: cranial), part across it.
     """
 
     order: NDArray[np.intp]
@@ -32,7 +32,7 @@ class Steps:
 def steps_along_spine(positions_lps_mm: Array, weights: Array) -> Steps:
     """Order and steps of candidates (n, 3) with weights (n,) in 0..1; strong ones decide where the column runs.
 
-    Alternates two least-squares problems from the body axis as a start: the local axis is the slope of position against
+    Alternates two least-squares problems from the main axis as a start: the local axis is the slope of position against
     arc length in a neighbourhood; arc lengths are those whose differences best agree with the steps projected on the
     axes (HodgeRank, a graph Laplacian).  Thus a kyphotic neck or a horizontal sacrum is still ordered along itself, and
     peaks beside the column hardly bend it.
@@ -41,7 +41,7 @@ def steps_along_spine(positions_lps_mm: Array, weights: Array) -> Steps:
     step = positions[None, :, :] - positions[:, None, :]
     distance = np.asarray(np.linalg.norm(step, axis=-1))
     trust = np.clip(weights, 0.01, 1.0)
-    arc = (positions - positions.mean(axis=0)) @ _CAUDAL_LPS
+    arc = positions @ _column_axis(positions, trust)
     along = np.zeros_like(distance)
     for _ in range(_ROUNDS):
         axis = _local_axes(positions, arc, trust, distance)
@@ -51,6 +51,13 @@ def steps_along_spine(positions_lps_mm: Array, weights: Array) -> Steps:
     order = np.argsort(arc, kind="stable")
     pairs = np.ix_(order, order)
     return Steps(order, distance[pairs], along[pairs], across[pairs])
+
+
+def _column_axis(positions: Array, trust: Array) -> Array:
+    """(3,) caudal unit vector of the longest extent; candidates beside each other do not outweigh the body axis."""
+    covariance = np.cov(positions.T, aweights=trust, ddof=0) + _REACH_MM**2 * np.outer(_CAUDAL_LPS, _CAUDAL_LPS)
+    axis = np.linalg.eigh(covariance)[1][:, -1]
+    return np.asarray(axis * np.copysign(1.0, axis @ _CAUDAL_LPS))
 
 
 def _local_axes(positions: Array, arc: Array, trust: Array, distance: Array) -> Array:

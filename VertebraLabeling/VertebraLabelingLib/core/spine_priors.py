@@ -2,9 +2,9 @@
 
 Only summary statistics stand here.  Sources:
 
-* spacings from C3 down to L5 and T11-L1, L5-L6: own fit to the body centroids of the ImFusion VID data set, training part
-  (CC BY-SA 4.0; 1947 spines of VerSe, CT colonography and Pancreas-CT): median of the log distance per pair after a
-  stature factor per spine, and 1.48 x MAD of what remains;
+* spacings from C3 down to L5 and T11-L1, L5-L6: own fit to the body centroids of the ImFusion VID data set, training
+  part (CC BY-SA 4.0; 1947 spines of VerSe, CT colonography and Pancreas-CT): median of the log distance per pair after
+  a stature factor per spine, and 1.48 x MAD of what remains, at least 3 %;
 * C1-C2, C2-C3 (our C2 is the body, that of VID the dens), L5-S1, S1-S2: the hand-placed centroids of this project's
   training scans, few, hence the wider SD;
 * T12-T13 and T13-L1: VerSe20 and interpolation (n = 2 and 1).

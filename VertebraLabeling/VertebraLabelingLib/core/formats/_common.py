@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..errors import InputError
 from ..labelling import LabelledPoint
 
 Position = tuple[float, float, float]
+_DESCRIPTION = re.compile(r"\s*p=([0-9]*\.?[0-9]+)\s*(?:;\s*(.*))?$", re.DOTALL)
 
 
 def load_text(path: Path) -> str:
@@ -71,3 +73,16 @@ def in_order(points: Iterable[LabelledPoint], path: Path) -> tuple[LabelledPoint
     if twice:
         raise InputError(f"{path}: {', '.join(twice)} occurs more than once; keep one point of each level.")
     return tuple(points)
+
+
+def description_of(point: LabelledPoint) -> str:
+    """Probability and remark in one line, ``p=0.97; remark``: Slicer has one text field per point."""
+    return f"p={point.probability:.2f}" + (f"; {point.remark}" if point.remark else "")
+
+
+def parse_description(description: str) -> tuple[float, str]:
+    """Inverse of `description_of`; a text that this program did not write is all remark, with probability 1."""
+    match = _DESCRIPTION.match(description)
+    if match and float(match[1]) <= 1.0:
+        return float(match[1]), (match[2] or "").strip()
+    return 1.0, description.strip()

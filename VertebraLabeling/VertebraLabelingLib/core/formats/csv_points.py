@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
-from ._common import in_order, load_text, parse_levels, position
+from ._common import in_order, load_text, parse_description, parse_levels, position
 
 HEADER = ("label", "x", "y", "z", "probability", "remark")
 _AXES = {("x", "y", "z"): (1, 1, 1), ("l", "p", "s"): (1, 1, 1), ("r", "a", "s"): (-1, -1, 1)}
@@ -29,8 +29,8 @@ def write(path: Path, points: Sequence[LabelledPoint]) -> None:
 def read(path: Path) -> tuple[LabelledPoint, ...]:
     """Points in LPS mm, cranio-caudal, of a file whose header has ``label`` and ``x,y,z`` (LPS), or of Slicer's export.
 
-    Slicer's export has ``l,p,s`` or ``r,a,s``, ``defined`` (0: skipped) and ``description`` (the remark).  Missing
-    columns mean probability 1 and no remark.  InputError naming what is wrong.
+    Slicer's export has ``l,p,s`` or ``r,a,s``, ``defined`` (0: skipped) and ``description`` (as in a markups
+    file).  Missing columns mean probability 1 and no remark.  InputError naming what is wrong.
     """
     reader = csv.DictReader(io.StringIO(load_text(path)), skipinitialspace=True, restval="")
     names = tuple((name or "").strip().lower() for name in reader.fieldnames or ())
@@ -50,8 +50,10 @@ def _point(name: str, row: dict[str, str], axes: tuple[str, str, str], path: Pat
     (level,) = parse_levels([name], path)
     place = position((row[axis] for axis in axes), path, name)
     x, y, z = (sign * value for sign, value in zip(_AXES[axes], place, strict=True))
-    remark = row.get("remark") or row.get("description") or ""
-    return LabelledPoint(level, (x, y, z), _probability(row.get("probability") or "1", name, path), remark)
+    probability, remark = parse_description(row.get("description") or "")
+    if row.get("probability"):
+        probability = _probability(row["probability"], name, path)
+    return LabelledPoint(level, (x, y, z), probability, row.get("remark") or remark)
 
 
 def _probability(text: str, name: str, path: Path) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
-from ._common import in_order, load_json, parse_levels, position
+from ._common import description_of, in_order, load_json, parse_description, parse_levels, position
 
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
@@ -28,7 +28,6 @@ UNSURE_COLOUR = (1.0, 0.6, 0.1)
 _SCHEMA_PATTERN = re.compile(r"markups-schema-v1\.[0-9]+\.[0-9]+\.json#*$")
 _TO_LPS = {"LPS": (1, 1, 1), "RAS": (-1, -1, 1)}
 _ORIENTATION = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]
-_DESCRIPTION = re.compile(r"\s*p=([0-9]*\.?[0-9]+)\s*(?:;\s*(.*))?$", re.DOTALL)
 
 
 def write(path: Path, points: Sequence[LabelledPoint]) -> None:
@@ -53,7 +52,7 @@ def _control_point(number: int, point: LabelledPoint) -> dict[str, Any]:
     return {
         "id": str(number),
         "label": point.level.name,
-        "description": f"p={point.probability:.2f}" + (f"; {point.remark}" if point.remark else ""),
+        "description": description_of(point),
         "associatedNodeID": "",
         "position": [float(value) for value in point.position_lps_mm],
         "orientation": _ORIENTATION,
@@ -132,13 +131,5 @@ def _point(level: Any, control: dict[str, Any], system: object, path: Path) -> L
     signs = _TO_LPS[str(system)]
     place = position(control.get("position", ()), path, level.name)
     x, y, z = (sign * value for sign, value in zip(signs, place, strict=True))
-    probability, remark = _parsed(str(control.get("description", "")))
+    probability, remark = parse_description(str(control.get("description", "")))
     return LabelledPoint(level, (x, y, z), probability, remark)
-
-
-def _parsed(description: str) -> tuple[float, str]:
-    """Probability and remark of a description; one that this program did not write is all remark."""
-    match = _DESCRIPTION.match(description)
-    if match and float(match[1]) <= 1.0:
-        return float(match[1]), (match[2] or "").strip()
-    return 1.0, description.strip()

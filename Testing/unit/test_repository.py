@@ -1,0 +1,94 @@
+"""What has to be in the repository, and what must never be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from VertebraLabelingLib import __version__
+from VertebraLabelingLib.core import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "VertebraLabeling" / "Resources" / "Models"
+MANIFEST = MODELS / "models.json"
+PATIENT_DATA = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".dcm", ".vtp", ".stl", ".ply", ".npy", ".npz")
+LARGEST_WEIGHTS_BYTES = 8 * 2**20
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[str]:
+    """Files that git knows; skipped in an unpacked archive."""
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return listing.stdout.split("\0")[:-1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md", "LICENSE.txt", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "MODEL_CARD.md",
+        "Makefile", "pyproject.toml", "CMakeLists.txt", ".pre-commit-config.yaml", ".github/workflows/tests.yml",
+        "training/README.md",
+    ],
+)  # fmt: skip
+def test_the_root_file_is_there(name):
+    assert (ROOT / name).stat().st_size > 0
+
+
+def test_the_readme_names_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert "make label CT=" in text
+    assert "make test" in text
+
+
+def test_the_readme_names_every_exit_code():
+    text = (ROOT / "README.md").read_text()
+    kinds = errors.VertebraLabelingError.__subclasses__()
+    assert kinds
+    assert [kind.__name__ for kind in kinds if f"| {kind.exit_code} |" not in text] == []
+
+
+def test_the_licence_is_apache_2():
+    text = (ROOT / "LICENSE.txt").read_text()
+    assert "Apache License" in text
+    assert "Version 2.0, January 2004" in text
+    assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_torch_is_pinned():
+    assert '"torch==2.13.0",' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert __version__ in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_ci_runs_make_test():
+    run = ROOT / ".ci" / "run"
+    assert "make test" in run.read_text()
+    assert run.stat().st_mode & 0o111
+    assert "make test" in (ROOT / ".github" / "workflows" / "tests.yml").read_text()
+
+
+def test_no_volume_and_no_mesh_is_tracked(tracked):
+    assert [name for name in tracked if name.lower().endswith(PATIENT_DATA)] == []
+
+
+def test_nothing_large_is_tracked(tracked):
+    sizes = {name: (ROOT / name).stat().st_size for name in tracked if (ROOT / name).is_file()}
+    assert {name: size for name, size in sizes.items() if size > LARGEST_WEIGHTS_BYTES} == {}
+
+
+def test_weights_are_small_and_match_the_manifest():
+    weights = {path.name: path.read_bytes() for path in MODELS.glob("*.pt")}
+    if not MANIFEST.exists():
+        assert not weights, "weights without models.json"
+        pytest.skip("no weights yet")
+    listed = {entry["file"]: entry["sha256"] for entry in json.loads(MANIFEST.read_text())["models"]}
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in weights.items()} == listed
+    assert all(len(content) <= LARGEST_WEIGHTS_BYTES for content in weights.values())

@@ -1,0 +1,98 @@
+"""Random training windows: the points go exactly where the voxels go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from training.cases import Case, read_cache  # noqa: E402
+from training.degrade import _CHAIN, degraded  # noqa: E402
+from training.sampling import WindowSettings, draw_window  # noqa: E402
+from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
+
+SETTINGS = WindowSettings((64, 48, 48), 2.0, jitter_zyx_mm=(20, 8, 8))
+POINTS = np.array([[180.0 - 30 * n, 60 + 2.0 * n, 64.0] for n in range(5)]) + [500.0, -40.0, 7.0]
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """Bright balls of 5 mm at the centroids of a cached case with the corner (500, -40, 7) mm, z y x."""
+    corner = np.array([500.0, -40.0, 7.0])
+    grid = np.moveaxis(np.indices((110, 60, 64)), 0, -1) * 2.0 + 1.0 + corner
+    hu = np.full(grid.shape[:3], -1000.0)
+    for point in POINTS:
+        hu = np.maximum(hu, 2000 * np.exp(-((grid - point) ** 2).sum(-1) / (2 * 5.0**2)) - 1000)
+    np.save(tmp_path / "balls.2mm.npy", hu.astype(np.int16))
+    names = ["T10", "T11", "T12", "L1", "L2"]
+    description = {
+        "id": "balls", "split": "train", "corner_zyx_mm": corner.tolist(), "levels": names,
+        "points_zyx_mm": POINTS.tolist(), "weight": 1.0,
+    }  # fmt: skip
+    (tmp_path / "balls.json").write_text(json.dumps(description))
+    return read_cache(tmp_path, ("train",))[0]
+
+
+def _centre_of_mass(hu: torch.Tensor, near_mm: np.ndarray) -> np.ndarray:
+    grid = (np.moveaxis(np.indices(hu.shape), 0, -1) + 0.5) * SETTINGS.spacing_mm
+    weight = np.clip(hu.numpy() + 900, 0, None) * (np.linalg.norm(grid - near_mm, axis=-1) < 11)
+    return (grid * weight[..., None]).sum((0, 1, 2)) / weight.sum()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_points_lie_in_their_balls_whatever_is_drawn(case: Case, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.sampling.degraded", lambda hu, rng: hu)
+    window = draw_window(case, replace(SETTINGS, cut_probability=0.0), np.random.default_rng(seed))
+    extent = SETTINGS.extent_zyx_mm
+    inner = ((window.points_mm > 14) & (window.points_mm < extent - 14)).all(1)
+    assert window.hu.shape == SETTINGS.window_zyx
+    for point in window.points_mm[inner]:
+        assert np.linalg.norm(_centre_of_mass(window.hu, point) - point) < 1.6
+    assert window.present(window.points_mm)[inner].all()
+
+
+def test_the_same_seed_draws_the_same_window(case: Case) -> None:
+    first, second = (draw_window(case, SETTINGS, np.random.default_rng(3)) for _ in range(2))
+    assert torch.equal(first.hu, second.hu)
+    np.testing.assert_array_equal(first.points_mm, second.points_mm)
+
+
+def test_what_is_cut_is_air_and_not_present(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.sampling.degraded", lambda hu, rng: hu)
+    settings = replace(SETTINGS, cut_probability=1.0)
+    for seed in range(6):
+        window = draw_window(case, settings, np.random.default_rng(seed))
+        low, high = window.visible_z_mm
+        assert (window.hu[: round(low / 2)] == -1000).all() and (window.hu[round(high / 2) :] == -1000).all()
+        outside = (window.points_mm[:, 0] < low) | (window.points_mm[:, 0] > high)
+        assert not window.present(window.points_mm)[outside].any()
+
+
+def test_the_column_may_go_on_beyond_its_ends_but_not_above_c1(case: Case) -> None:
+    beyond = case.beyond_zyx_mm
+    assert (beyond[:, 0] > POINTS[0, 0]).any() and (beyond[:, 0] < POINTS[-1, 0]).any()
+    neck = replace(case, levels=np.array([Level.C1, Level.C2, Level.C3, Level.C4, Level.C5]))
+    assert (neck.beyond_zyx_mm[:, 0] < POINTS[-1, 0]).all()
+    negative = replace(case, levels=np.empty(0, np.int64), points_zyx_mm=np.empty((0, 3)))
+    assert negative.beyond_zyx_mm.shape == (0, 3)
+    assert draw_window(negative, SETTINGS, np.random.default_rng(0)).hu.shape == SETTINGS.window_zyx
+
+
+@pytest.mark.parametrize("degradation", [d for _, d in _CHAIN], ids=lambda d: d.__name__)
+def test_each_degradation_keeps_shape_and_is_reproducible(degradation) -> None:  # noqa: ANN001
+    hu = torch.linspace(-900, 1500, 24 * 20 * 16).reshape(24, 20, 16)
+    first, second = (degradation(hu.clone(), np.random.default_rng(4)) for _ in range(2))
+    assert first.shape == hu.shape and torch.isfinite(first).all() and torch.equal(first, second)
+    assert not torch.equal(first, hu)
+
+
+def test_degraded_windows_stay_within_ct_range() -> None:
+    hu = torch.randn(16, 16, 16) * 3000
+    for seed in range(10):
+        out = degraded(hu, np.random.default_rng(seed))
+        assert out.min() >= -1024 and out.max() <= 3071
