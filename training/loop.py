@@ -60,7 +60,7 @@ class RandomWindows(IterableDataset[Sample]):
 
 
 def case_chances(cases: list[Case]) -> np.ndarray:
-    """Probability of each case: its weight, times the mean rarity of its levels (1 / sqrt of the cases that show one)."""
+    """Probability of each case: its weight, times the mean rarity of its levels (1 / sqrt of the cases with it)."""
     shown = np.array([np.bincount(case.levels, minlength=len(Level)) for case in cases])
     weight_by_level = (shown * np.array([[case.weight] for case in cases])).sum(0)
     rarity = 1 / np.sqrt(np.maximum(weight_by_level, 1e-6))

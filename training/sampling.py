@@ -71,7 +71,9 @@ def draw_window(case: Case, settings: WindowSettings, rng: np.random.Generator) 
     matrix = _draw_matrix(settings, rng)
     field = _draw_field(settings, rng)
     hu = _resample(case, settings, centre, matrix, field)
-    points, beyond = (_into_window(p, settings, centre, matrix, field) for p in (case.points_zyx_mm, case.beyond_zyx_mm))
+    points, beyond = (
+        _into_window(p, settings, centre, matrix, field) for p in (case.points_zyx_mm, case.beyond_zyx_mm)
+    )
     hu, visible = _cut(hu, settings, rng)
     return Window(degraded(hu, rng), case.levels, points, beyond, visible, settings.extent_zyx_mm)
 
@@ -111,7 +113,9 @@ def _resample(
 ) -> Tensor:
     """HU on the window's grid, air outside the scan."""
     axes = [(torch.arange(n) + 0.5 - n / 2) * settings.spacing_mm for n in settings.window_zyx]
-    z, y, x = (axis[:, None] * torch.tensor(column, dtype=torch.float32) for axis, column in zip(axes, matrix.T, strict=True))
+    z, y, x = (
+        axis[:, None] * torch.tensor(column, dtype=torch.float32) for axis, column in zip(axes, matrix.T, strict=True)
+    )
     moved = F.interpolate(field, size=settings.window_zyx, mode="trilinear", align_corners=True)[0].permute(1, 2, 3, 0)
     offset = torch.tensor(centre - case.corner_zyx_mm, dtype=torch.float32)
     source = z[:, None, None] + y[:, None] + x + moved + offset

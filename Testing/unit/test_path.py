@@ -18,7 +18,9 @@ def test_equals_brute_force_on_a_small_map() -> None:
     voxels = list(product(range(3), range(3)))
     paths = (np.array(p) for p in product(voxels, repeat=4))
     allowed = (p for p in paths if np.abs(np.diff(p, axis=0)).max() <= 1)
-    assert np.isclose(_value(probability, best_path(probability, reach=1)), max(_value(probability, p) for p in allowed))
+    assert np.isclose(
+        _value(probability, best_path(probability, reach=1)), max(_value(probability, p) for p in allowed)
+    )
 
 
 def test_follows_a_slanting_tube_past_a_brighter_but_isolated_blob() -> None:

@@ -10,12 +10,13 @@ import pytest
 pytest.importorskip("lightning")
 torch = pytest.importorskip("torch")
 
+from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
+
 from training.cases import Case  # noqa: E402
 from training.loop import RunSettings, averaged_weights, case_chances, train  # noqa: E402
 from training.sampling import Window  # noqa: E402
 from training.settings import read_configuration  # noqa: E402
 from training.tasks import Sample, Task, make_task  # noqa: E402
-from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
 
 TINY = {
     "sites": {"window_zyx": [32, 16, 16], "widths": [8, 8, 8, 8]},
@@ -89,7 +90,9 @@ def test_two_steps_of_training_give_weights_that_load(name: str, tmp_path: Path)
     assert again.exists()
 
 
-@pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "training/configs").glob("*.toml")), ids=lambda f: f.stem)
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[2] / "training/configs").glob("*.toml")), ids=lambda f: f.stem
+)
 def test_every_configuration_builds_its_network(file: Path) -> None:
     configuration = read_configuration(file)
     task = make_task(configuration.task, configuration.network, configuration.windows)

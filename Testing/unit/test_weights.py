@@ -89,7 +89,7 @@ class Harmful:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not a zip", pickle.dumps({"format": store.FORMAT}), pickle.dumps(Harmful())], ids=len
+    "content", [b"", b"not a zip", pickle.dumps({"format": store.FORMAT}, 2), pickle.dumps(Harmful(), 2)], ids=len
 )
 def test_foreign_bytes(tmp_path, content, capsys):
     path = tmp_path / "w.pt"

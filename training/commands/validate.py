@@ -27,7 +27,9 @@ def run(args: argparse.Namespace) -> int:
         output = args.output / f"{row['id']}.mrk.json"
         output.unlink(missing_ok=True)
         preview = ["--preview", str(output.with_name(f"{row['id']}.png"))]
-        code = label(["label", str(args.data / row["file"]), "--output", str(output), *preview, "--quiet", *args.options])
+        code = label(
+            ["label", str(args.data / row["file"]), "--output", str(output), *preview, "--quiet", *args.options]
+        )
         print(f"{row['id']}: exit code {code}", flush=True)
     return _score(args)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.scan import Scan
 
@@ -15,7 +14,7 @@ Array = NDArray[np.float32]
 
 HU_RANGE = (-1024, 3071)
 POINT_SPREAD_MM = 1.0
-"""SD of the in-plane point spread."""
+"""SD of the point spread."""
 
 
 def acquire(hu: Array, built: Geometry, wanted: Geometry, spec: PhantomSpec, rng: np.random.Generator) -> Array:
@@ -37,27 +36,31 @@ def acquire(hu: Array, built: Geometry, wanted: Geometry, spec: PhantomSpec, rng
 
 
 def _blur_slices(hu: Array, thickness_mm: float, spacing_mm: float) -> Array:
-    """Mean over a box of the slice thickness; nothing to do when a voxel is as thick already."""
-    reach = (thickness_mm / spacing_mm - 1) / 2
-    if reach <= 0.05:
-        return hu
+    """Slice profile along z: a box of the slice thickness, smeared by the point spread."""
+    reach = max(thickness_mm / spacing_mm - 1, 0.0) / 2
     whole = int(np.ceil(reach))
-    weights = np.clip(reach + 1 - np.abs(np.arange(-whole, whole + 1)), 0, 1)
-    weights = (weights / weights.sum()).astype(np.float32)
-    padded = np.pad(hu, ((whole, whole), (0, 0), (0, 0)), mode="edge")
+    box = np.clip(reach + 1 - np.abs(np.arange(-whole, whole + 1)), 0, 1)
+    weights = np.convolve(box / box.sum(), _point_spread(spacing_mm)).astype(np.float32)
+    padded = np.pad(hu, ((whole + 1, whole + 1), (0, 0), (0, 0)), mode="edge")
     result = np.zeros_like(hu)
     for i, weight in enumerate(weights):
         result += weight * padded[i : i + len(hu)]
     return result
 
 
+def _point_spread(spacing_mm: float) -> Array:
+    """Three taps (3,) with the variance of the point spread, as far as three taps can have it."""
+    side = min(0.5 * (POINT_SPREAD_MM / spacing_mm) ** 2, 0.3)
+    return np.array([side, 1 - 2 * side, side], np.float32)
+
+
 def _blur_in_plane(hu: Array, spacing_mm: float) -> None:
-    """The scanner's point spread in x and y: three taps with the variance of `POINT_SPREAD_MM` (in place)."""
-    side = np.float32(min(0.5 * (POINT_SPREAD_MM / spacing_mm) ** 2, 0.3))
+    """The point spread in x and y (in place)."""
+    side, centre, _ = _point_spread(spacing_mm)
     for row in hu:
         for axis in (0, 1):
             line = np.moveaxis(row, axis, 0)
-            line[1:-1] = (1 - 2 * side) * line[1:-1] + side * (line[:-2] + line[2:])
+            line[1:-1] = centre * line[1:-1] + side * (line[:-2] + line[2:])
 
 
 def add_noise(hu: Array, sd_hu: float, rng: np.random.Generator) -> None:

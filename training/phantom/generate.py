@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import UsageError
+from VertebraLabelingLib.core.files import atomic_write, require_writable_folder
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.scan import Scan
 
@@ -78,13 +78,13 @@ def field_of_view(spine: Spine, spec: PhantomSpec) -> Geometry:
 def building_grid(wanted: Geometry) -> Geometry:
     """Grid to paint on: never coarser than 2 mm, and 2 mm where the wanted one is too large to paint directly."""
     large = np.prod(wanted.shape_zyx, dtype=float) > MAX_DIRECT_VOXELS
-    spacing = tuple(max(s, COARSE_MM) if large else min(s, COARSE_MM) for s in wanted.spacing_xyz_mm)
-    spacing = tuple(min(s, COARSE_MM) for s in spacing)
+    x, y, z = (COARSE_MM if large else min(step, COARSE_MM) for step in wanted.spacing_xyz_mm)
+    spacing = (x, y, z)
     if spacing == wanted.spacing_xyz_mm:
         return wanted
     extent = [(n - 1) * s for n, s in zip(wanted.shape_zyx[::-1], wanted.spacing_xyz_mm, strict=True)]
     count = [int(np.ceil(size / step)) + 1 for size, step in zip(extent, spacing, strict=True)]
-    return Geometry((count[2], count[1], count[0]), (spacing[0], spacing[1], spacing[2]), wanted.origin_lps_mm)
+    return Geometry((count[2], count[1], count[0]), spacing, wanted.origin_lps_mm)
 
 
 def _paint(canvas: Canvas, spine: Spine, spec: PhantomSpec, rng: np.random.Generator) -> None:
@@ -122,20 +122,12 @@ def write_phantom(phantom: Phantom, path: Path) -> Path:
     suffix = next((end for end in (".nii.gz", ".nii") if path.name.endswith(end)), None)
     if suffix is None:
         raise UsageError(f"'{path}' is no name for a phantom: end it in .nii.gz.")
-    stem = path.name.removesuffix(suffix)
-    truth = path.with_name(f"{stem}.truth.csv")
+    truth = path.with_name(f"{path.name.removesuffix(suffix)}.truth.csv")
     image = sitk.Cast(sitk.Round(phantom.scan.to_sitk()), sitk.sitkInt16)
-    partial, partial_truth = (path.with_name(f".{stem}.partial{end}") for end in (suffix, ".csv"))
-    try:
-        sitk.WriteImage(image, str(partial))
+    require_writable_folder(path.parent)
+    with atomic_write(truth) as partial_truth, atomic_write(path) as partial:
         _write_truth(phantom, partial_truth)
-        partial_truth.replace(truth)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise UsageError(f"The phantom cannot be written to '{path.parent}': {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-        partial_truth.unlink(missing_ok=True)
+        sitk.WriteImage(image, str(partial))
     return truth
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from VertebraLabelingLib.core.anatomy import Level
 
 from .solids import Bone, Canvas, Solid, ellipsoid, paint_bone_tube, tube, without

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
 from VertebraLabelingLib.core.anatomy import Level
 
 from .profile import Profile
@@ -51,9 +50,7 @@ def paint_lungs(canvas: Canvas, spine: Spine, chest: Profile, field: Array) -> N
     height = {level: float(spine[level].frame.origin_lps_mm[2]) for level in (Level.T1, Level.T4, Level.T10)}
     apex, dome = height[Level.T1] - 2, height[Level.T10] + 6
     centroids = spine.centroids_lps_mm()[::-1]
-    reach = np.interp(
-        np.array([height[Level.T1], height[Level.T4], dome]), centroids[:, 2], centroids[:, 2]
-    )
+    reach = np.interp(np.array([height[Level.T1], height[Level.T4], dome]), centroids[:, 2], centroids[:, 2])
     depth = np.float32(1.7 * float(chest.at(dome)[3]))
     lung = np.clip(-845.0 + 35.0 * field, -930, -650)
     for side in SIDES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
 from VertebraLabelingLib.core.anatomy import Level
 
 from . import tables
@@ -12,8 +11,8 @@ from .solids import Bone, Canvas, Distance, capsule, ellipsoid, in_frame, paint_
 from .spine import Frame, Spine
 from .vertebra import SIDES, body
 
-CREST = ((44, 46, -14), (58, 42, 18), (84, 22, 44), (110, -14, 50), (126, -48, 30), (122, -76, -4))
-BRIM = ((44, 38, -32), (49, 28, -40), (58, 12, -54), (70, -4, -68), (84, -20, -80), (98, -46, -66))
+CREST = ((44, 46, -14), (57, 41, 18), (78, 21, 42), (100, -14, 49), (118, -48, 30), (121, -76, -4))
+BRIM = ((42, 37, -34), (46, 25, -42), (53, 9, -50), (63, -8, -63), (82, -22, -79), (97, -47, -66))
 """Upper and lower border of the ilium: (away from the midline, back, up) from S1, mm."""
 
 HEAD = np.array([88.0, -24.0, -98.0])
@@ -114,10 +113,10 @@ def paint_pelvis(canvas: Canvas, spine: Spine, bone_density: float) -> None:
 def _paint_ilium(canvas: Canvas, origin: NDArray[np.float64], mirror: NDArray[np.float64], bone: Bone) -> None:
     """The blade as a fan of rods from brim to crest; they overlap, so the shells are painted before the cores."""
     crest, brim = _resampled(CREST, 26), _resampled(BRIM, 26)
-    hollow = np.array([6.0, 4.0, 0.0])
+    hollows_mm = np.linspace(-4.0, 7.0, len(crest))  # flat against the sacrum, hollow in front
     fans = [
-        origin + np.stack([low, 0.5 * (low + high) + hollow, high]) * mirror
-        for low, high in zip(brim, crest, strict=True)
+        origin + np.stack([low, 0.5 * (low + high) + [hollow, 0.6 * hollow, 0.0], high]) * mirror
+        for low, high, hollow in zip(brim, crest, hollows_mm, strict=True)
     ]
     radii = np.array([7.5, 5.0, 6.5])
     for fan in fans:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from VertebraLabelingLib.core.geometry import Geometry
 
 from .spine import Frame

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from VertebraLabelingLib.core.anatomy import Level
 
 THORACIC_COUNTS = (11, 12, 13)
@@ -61,9 +60,7 @@ class PhantomSpec:
         last_thoracic = Level[f"T{self.thoracic_count}"]
         last_lumbar = Level[f"L{self.lumbar_count}"]
         return tuple(
-            level
-            for level in Level
-            if level <= last_thoracic or Level.L1 <= level <= last_lumbar or level >= Level.S1
+            level for level in Level if level <= last_thoracic or Level.L1 <= level <= last_lumbar or level >= Level.S1
         )
 
 

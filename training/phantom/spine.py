@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-
 from VertebraLabelingLib.core.anatomy import Level, Region
 
 from . import tables

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
 from VertebraLabelingLib.core.anatomy import Level, Region
 
 from .solids import Array, Bone, Canvas, Distance, capsule, in_frame, tube, union, without
@@ -28,7 +27,7 @@ def paint_column(canvas: Canvas, spine: Spine, bone_density: float, rng: np.rand
 
 def _arch_bone(core_hu: float, bone_density: float) -> Bone:
     """Arches and processes are mostly cortical: far brighter than the bodies at CT resolution."""
-    return Bone(core_hu + 190.0 * bone_density, 560.0 + 320.0 * bone_density, 1.8)
+    return Bone(core_hu + 140.0 * bone_density, 500.0 + 280.0 * bone_density, 1.7)
 
 
 def paint_canal(canvas: Canvas, spine: Spine) -> None:
@@ -56,7 +55,9 @@ def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra, rng: np.random.
     half = np.array([above.size.lower_width_mm / 2 - 0.5, above.size.lower_depth_mm / 2 - 0.5, 0.0])
     half[2] = float(np.linalg.norm(gap)) / 2 - 0.35 * above.height_mm
     distance = body(half[0], half[1], half[0], half[1], half[2], waist=0.0)
-    canvas.paint(in_frame(frame, distance, np.stack([-half - 1, half + 1])), float(rng.uniform(65, 110)))
+    # thin discs look denser than they are: uncovertebral joints and curved endplates reach into them
+    hu = float(rng.uniform(65, 110)) + (0.0 if above.level >= Level.T11 else 50.0)
+    canvas.paint(in_frame(frame, distance, np.stack([-half - 1, half + 1])), hu)
     if above.level >= Level.L3 and rng.random() < 0.15:
         gas = capsule((-half[0] / 2, 0, 0), (half[0] / 2, 0, 0), 1.5)
         canvas.paint(in_frame(frame, gas, np.stack([-half, half])), -300.0)

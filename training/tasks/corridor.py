@@ -64,4 +64,6 @@ def _axis(points_mm: np.ndarray) -> np.ndarray:
 
 def _tube(centres_mm: np.ndarray, sigma_mm: float, shape_zyx: tuple[int, ...], spacing_mm: float) -> Tensor:
     """(z, y, x) map in 0..1 that falls off from the points with `sigma_mm`."""
-    return centre_targets(torch.tensor(centres_mm), torch.full((len(centres_mm),), sigma_mm), shape_zyx, spacing_mm).float()
+    return centre_targets(
+        torch.tensor(centres_mm), torch.full((len(centres_mm),), sigma_mm), shape_zyx, spacing_mm
+    ).float()

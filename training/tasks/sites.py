@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region
+from VertebraLabelingLib.methods.intensity import normalise
 from VertebraLabelingLib.methods.sites.network import (
     SitesNet,
     SitesOutput,
@@ -18,7 +19,6 @@ from VertebraLabelingLib.methods.sites.network import (
     integral_regression,
     read_at,
 )
-from VertebraLabelingLib.methods.intensity import normalise
 
 from ..sampling import Window, WindowSettings
 from . import Sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ _SAME_PLACE_MM = 0.01
 _UNEVEN_MM = 0.2
 _TILT_MM = 1.0
 _SAME_AXES = 0.01
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_UNSTATED = 0xFFFFFFFF
 _DICOM_SUFFIXES = ("", ".dcm", ".ima")
 
 
@@ -60,6 +63,7 @@ def read_dicom_file(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
     _require_ct({header.modality}, path)
     if header.frames == 1:
         raise InputError(f"{path} is one DICOM slice; give the folder with all slices of the series.")
+    _require_whole([header], path)
     return _execute(_reader(path), path), ()
 
 
@@ -76,11 +80,12 @@ def read_dicom_folder(folder: Path) -> tuple[sitk.Image, tuple[str, ...]]:
     _require_ct({h.modality for h in headers}, folder)
     slices, notes = _largest_stack([h for h in headers if h.modality == "CT"])
     if slices[0].frames > 1:
-        return _execute(_reader(slices[0].path), folder), notes
+        return read_dicom_file(slices[0].path)[0], notes
     slices, repeated = _one_per_place(slices)
     if len(slices) < 3:
         raise InputError(f"The CT series in {folder} has only {len(slices)} slice(s); a 3-D volume is needed.")
     places_mm = _places_mm(slices, folder)
+    _require_whole(slices, folder)
     image = _execute(_series_reader(slices), folder)
     _set_geometry(image, slices, places_mm)
     return _even(image, places_mm, folder, notes + repeated)
@@ -91,12 +96,30 @@ def _may_be_dicom(path: Path) -> bool:
     return path.is_file() and (path.suffix.lower() in _DICOM_SUFFIXES or is_dicom_file(path))
 
 
+def _is_cut_short(path: Path) -> bool:
+    """Whether uncompressed pixel data end before their stated length; GDCM fills up what is missing.
+
+    The element (7FE0,0010) is found in the first 64 KiB: explicit VR has OB or OW and the length at byte 8, implicit
+    VR the length at byte 4 (DICOM PS3.5, 7.1); 0xFFFFFFFF marks compressed data, whose length is not stated.
+    """
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    start = head.find(_PIXEL_DATA)
+    if start < 0 or start + 12 > len(head):
+        return False
+    explicit = head[start + 4 : start + 6] in (b"OB", b"OW")
+    (length,) = struct.unpack_from("<I", head, start + (8 if explicit else 4))
+    return bool(length != _UNSTATED and path.stat().st_size < start + (12 if explicit else 8) + length)
+
+
 def _header(path: Path) -> _Slice | None:
     """What sorting needs to know of an image file; None for localisers, reports and pictures without a position."""
     reader = _reader(path)
     try:
         reader.ReadImageInformation()
-    except RuntimeError:
+    except RuntimeError as error:
+        if _is_cut_short(path):
+            raise InputError(f"The DICOM file {path} is cut short; export the series again.") from error
         return None
     if reader.GetDimension() != 3 or reader.GetNumberOfComponents() > 1:
         return None
@@ -128,6 +151,14 @@ def _require_ct(modalities: set[str], path: Path) -> None:
     if "CT" not in modalities:
         names = ", ".join(sorted(m or "unknown" for m in modalities))
         raise InputError(f"{path} holds {names}, not CT; only CT can be labelled.")
+
+
+def _require_whole(slices: list[_Slice], path: Path) -> None:
+    cut = [s.path.name for s in slices if _is_cut_short(s.path)]
+    if cut:
+        raise InputError(
+            f"{len(cut)} DICOM file(s) of {path} are cut short (first: {cut[0]}); export the series again."
+        )
 
 
 def _largest_stack(slices: list[_Slice]) -> tuple[list[_Slice], tuple[str, ...]]:

@@ -32,9 +32,10 @@ class Mosaic:
     def add(self, start_zyx: NDArray[np.int64], values: NDArray[np.float32]) -> None:
         """Lay one window (channels, z, y, x) at its start."""
         place = tuple(slice(s, s + w) for s, w in zip(start_zyx - self.origin_zyx, self._window, strict=True))
-        self._sum[:, *place] += values * self._weight
+        self._sum[(slice(None), *place)] += values * self._weight
         self._weights[place] += self._weight
 
     def mean(self) -> NDArray[np.float32]:
         """(channels, z, y, x); zero where no window was laid."""
-        return self._sum / np.maximum(self._weights, 1e-6)
+        mean: NDArray[np.float32] = self._sum / np.maximum(self._weights, np.float32(1e-6))
+        return mean

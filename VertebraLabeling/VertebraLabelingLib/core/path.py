@@ -35,9 +35,7 @@ def _shifted(values: NDArray[np.float64], move: tuple[int, int]) -> NDArray[np.f
     return result
 
 
-def _traced(
-    last: tuple[np.intp, ...], choices: NDArray[np.int8], moves: list[tuple[int, int]]
-) -> NDArray[np.int64]:
+def _traced(last: tuple[np.intp, ...], choices: NDArray[np.int8], moves: list[tuple[int, int]]) -> NDArray[np.int64]:
     """Path that ends at `last`, from the recorded choices."""
     path = np.empty((len(choices), 2), np.int64)
     path[-1] = last

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .dicom import is_dicom_file, read_dicom_file, read_dicom_folder
 from .errors import InputError, MemoryExhaustedError
-from .nifti import check_nifti
+from .nifti import check_nifti, restore_not_finite
 from .prepare import AIR_HU
 from .scan import Scan, geometry_of
 
@@ -35,6 +35,8 @@ def read_scan(path: Path) -> Scan:
     image, notes = _read_image(path)
     # the view spares one copy of the volume
     hu = sitk.GetArrayViewFromImage(image).astype(np.float32)
+    if image.HasMetaDataKey("vox_offset") and path.suffix.lower() not in _DETACHED_HEADERS:
+        restore_not_finite(path, hu)
     notes += _replace_not_finite(hu, path)
     return Scan(hu, geometry_of(image), path.name, notes)
 
@@ -136,8 +138,7 @@ def _check_amount(reader: sitk.ImageFileReader, path: Path, shape: str) -> None:
     if voxels > path.stat().st_size * _MAX_COMPRESSION:
         raise InputError(f"{path} is cut short: it holds far fewer than the claimed {shape} voxels; copy it again.")
     if reader.HasMetaDataKey("vox_offset"):
-        data_bytes = voxels * int(reader.GetMetaData("bitpix")) // 8
-        check_nifti(path, data_bytes, int(float(reader.GetMetaData("vox_offset"))))
+        check_nifti(path, voxels * int(reader.GetMetaData("bitpix")) // 8)
 
 
 def _replace_not_finite(hu: NDArray[np.float32], path: Path) -> tuple[str, ...]:

@@ -94,7 +94,9 @@ class Sites:
         return SitesOutput(*((a + b) / 2 for a, b in pairs))
 
 
-def find_sites(centre: Tensor, integral: Tensor, settings: SitesSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def find_sites(
+    centre: Tensor, integral: Tensor, settings: SitesSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Refined positions (n, 3) z, y, x in mm from the map's corner, and scores (n,), strongest first.
 
     centre: (z, y, x) probability.  integral: (z, y, x) logits of the site expectation.
@@ -127,7 +129,9 @@ def read_levels(sites_mm: NDArray[np.float64], reads: list[_Read], settings: Sit
         local = sites_mm - read.corner_mm
         border = np.minimum(local, extent - local)[:, 0] / (extent[0] / 2)
         weight = np.clip(border, 0, 1)[:, None] ** 2
-        logits = read_at(read.levels, torch.tensor(local, dtype=torch.float32), torch.tensor(extent, dtype=torch.float32))
+        logits = read_at(
+            read.levels, torch.tensor(local, dtype=torch.float32), torch.tensor(extent, dtype=torch.float32)
+        )
         total += weight * logits.log_softmax(1).numpy()
         weights += weight
     return _all_levels(total / weights)
