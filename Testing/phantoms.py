@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from training.phantom import Phantom, PhantomSpec, make_phantom
 from VertebraLabelingLib.core.anatomy import Level
+
+from training.phantom import Phantom, PhantomSpec, make_phantom
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -74,9 +74,10 @@ def cache_phantoms(cache: Path, count: int, weight: float = 0.12) -> Iterator[Ca
         name = f"phantom-{seed:04}"
         if not _description_file(cache, name).exists():
             phantom = make_phantom(seed, random_spec(np.random.default_rng(seed)))
+            scan = replace(phantom.scan, name=name)
             levels = np.array(sorted(phantom.centroids), np.int64)
             points = np.array([phantom.centroids[Level(v)][::-1] for v in levels]).reshape(-1, 3)
-            _store(cache, phantom.scan, "phantom", levels, points, weight)
+            _store(cache, scan, "phantom", levels, points, weight)
         yield _load(_description_file(cache, name))
 
 

@@ -128,7 +128,7 @@ def test_mistakes_in_markups_are_named(tmp_path, points, options, message):
 @pytest.mark.parametrize("text", ["", "{", "3", '{"a": 1}', "[]", "[[1]]", "\x00\xff"])
 def test_other_json_is_refused_by_name(tmp_path, text):
     (tmp_path / "a.mrk.json").write_text(text, encoding="latin-1")
-    with pytest.raises(InputError, match="a.mrk.json"):
+    with pytest.raises(InputError, match=r"a\.mrk\.json"):
         read_points(tmp_path / "a.mrk.json", GRID)
 
 
@@ -182,7 +182,7 @@ def test_mistakes_in_csv_are_named(tmp_path, lines, message):
 
 def test_missing_file_is_named(tmp_path):
     for name in ("gone.csv", "gone.mrk.json"):
-        with pytest.raises(InputError, match="gone.*cannot be opened"):
+        with pytest.raises(InputError, match=r"gone.*cannot be opened"):
             read_points(tmp_path / name)
 
 

@@ -463,13 +463,13 @@ def test_more_temperature_means_less_certainty() -> None:
     assert mass[0] < mass[1] < mass[2]
 
 
-def test_an_uncertain_point_is_marked() -> None:
+def test_points_whose_level_nobody_knows_are_marked_and_clear_ones_are_not() -> None:
     levels = spine_levels(L.T8, L.L3)
-    doubtful = evidence(np.array([[8.0, 4.0, 27.0]]), unsure(1), 0.1)
-    result = decode(joined(doubtful, evidence(column(levels), looks(levels))))
-    marked = [p for p in result.points if p.probability < 0.5]
-    assert all((p.remark == "uncertain") == (p.probability < 0.5) for p in result.points)
-    assert len(marked) <= 1
+    blind = decode(evidence(column(levels), unsure(len(levels))))
+    assert len(blind.points) == len(levels)
+    assert all(p.probability < 0.5 and p.remark == "uncertain" for p in blind.points)
+    clear = decode(evidence(column(levels), looks(levels)))
+    assert all(p.probability > 0.5 and p.remark == "" for p in clear.points)
 
 
 @pytest.mark.slow

@@ -100,14 +100,10 @@ def test_an_empty_map_has_no_sites() -> None:
     assert positions.shape == (0, 3) and scores.shape == (0,)
 
 
-def test_supernumerary_levels_get_the_likeness_of_their_neighbours() -> None:
-    regular = np.full((1, 26), -9.0)
-    regular[0, REGULAR_LEVELS.index(Level.T12)] = np.log(0.6)
-    regular[0, REGULAR_LEVELS.index(Level.L1)] = np.log(0.4)
-    log_probs = _all_levels(regular)
-    assert np.isclose(np.exp(log_probs).sum(), 1)
-    t12, t13, l1 = np.exp(log_probs[0, [Level.T12, Level.T13, Level.L1]])
-    assert np.isclose(t13, (t12 + l1) / 2)
+def test_levels_without_a_channel_get_almost_nothing() -> None:
+    log_probs = _all_levels(np.log(np.full((3, 26), 1 / 26)))
+    np.testing.assert_allclose(np.exp(log_probs).sum(1), 1)
+    assert np.exp(log_probs[:, [Level.T13, Level.L6]]).max() < 1e-4
 
 
 def test_the_curve_is_cut_to_where_the_map_is_high() -> None:

@@ -56,7 +56,7 @@ def _paint_face(canvas: Canvas, origin: np.ndarray, scale: float, bone: Bone) ->
     """Maxilla with sinuses, nasal cavity, orbits, teeth and mandible."""
     angles = np.linspace(-1.35, 1.35, 13)
     arch = np.stack([27 * np.sin(angles), -44 - 44 * np.cos(angles), 0 * angles], axis=1)
-    paint_bone_tube(canvas, origin + (arch + [0, 0, 6]) * scale, 8.0 * scale, bone)
+    paint_bone_tube(canvas, origin + (arch + np.array([0, 0, 6])) * scale, 8.0 * scale, bone)
     for s in SIDES:
         canvas.paint(ellipsoid(origin + np.array([s * 26, -66, 26]) * scale, np.array([15, 18, 16]) * scale), bone)
         canvas.paint(ellipsoid(origin + np.array([s * 26, -66, 26]) * scale, np.array([12, 15, 13]) * scale), -950.0)
@@ -65,8 +65,8 @@ def _paint_face(canvas: Canvas, origin: np.ndarray, scale: float, bone: Bone) ->
         jaw = np.array([(s * 50, -14, 20), (s * 46, -22, -24), (s * 36, -52, -34), (s * 14, -86, -36), (0, -90, -36)])
         paint_bone_tube(canvas, origin + jaw * scale, 7.5 * scale, bone)
     canvas.paint(ellipsoid(origin + np.array([0, -64, 32]) * scale, np.array([12, 36, 20]) * scale), -900.0)
-    canvas.paint_all(tube(origin + (arch + [0, 1, -4]) * scale, 5.0 * scale), 1400.0)
-    canvas.paint_all(tube(origin + (arch * 0.98 + [0, 1, -18]) * scale, 5.5 * scale), 1300.0)
+    canvas.paint_all(tube(origin + (arch + np.array([0, 1, -4])) * scale, 5.0 * scale), 1400.0)
+    canvas.paint_all(tube(origin + (arch * 0.98 + np.array([0, 1, -18])) * scale, 5.5 * scale), 1300.0)
 
 
 def paint_airway(canvas: Canvas, spine: Spine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
@@ -40,7 +42,7 @@ def paint_sacrum(canvas: Canvas, spine: Spine, bone_density: float) -> None:
         reach = np.array([sizes[index][2] / 2 + 12, depth / 2 + 40, gap])
         canvas.paint(in_frame(frame, union(parts), np.stack([-reach, reach])), bone)
     _paint_disc_remnant(canvas, frames[0], frames[1], sizes[1])
-    for upper, lower in zip(frames[:3], frames[1:4], strict=True):
+    for upper, lower in pairwise(frames[:4]):
         _paint_foramina(canvas, upper, lower, spine.stature)
 
 

@@ -65,7 +65,7 @@ def trunk_profile(spine: Spine) -> Profile:
     nodes = [(spine[level].frame.origin_lps_mm, size) for level, size in _present(spine, tables.TRUNK)]
     s2 = spine[Level.S2].frame.origin_lps_mm
     for height, *size in tables.TRUNK_BELOW_S2:
-        nodes.append((s2 + [0.0, 0.0, height], tuple(size)))
+        nodes.append((s2 + np.array([0.0, 0.0, height]), tuple(size)))
     return _profile(nodes, spine.stature, 2.4)
 
 

@@ -106,7 +106,7 @@ def box_around(points_mm: NDArray[np.float64], margin_mm: float) -> NDArray[np.f
 
 
 def ellipsoid(centre_mm: Iterable[float], radii_mm: Iterable[float], axes: NDArray[np.float64] | None = None) -> Solid:
-    """Ellipsoid; `axes` rows are the directions of the radii (default: x, y, z).  Distance exact on its surface only."""
+    """Ellipsoid; `axes` rows are the directions of the radii (default x, y, z); distance exact on its surface only."""
     centre, radii = np.asarray(tuple(centre_mm), float), np.asarray(tuple(radii_mm), float)
     frame = Frame(centre, np.eye(3) if axes is None else axes)
 
@@ -136,12 +136,13 @@ def capsule(
     stretch: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> Distance:
     """Distance to a rod with round ends; `stretch` widens it along single axes (a lamina is high but thin)."""
-    scale = np.asarray(stretch, np.float32)
-    a = np.asarray(tuple(start), np.float32) / scale
-    d = np.asarray(tuple(stop), np.float32) / scale - a
-    length2 = np.float32(max(float(d @ d), 1e-6))
 
     def distance(u: Array, v: Array, w: Array) -> Array:
+        # made here and not outside, for most rods of a body lie outside the canvas and are never asked
+        scale = np.asarray(stretch, np.float32)
+        a = np.asarray(tuple(start), np.float32) / scale
+        d = np.asarray(tuple(stop), np.float32) / scale - a
+        length2 = np.float32(max(float(d @ d), 1e-6))
         pu, pv, pw = u / scale[0] - a[0], v / scale[1] - a[1], w / scale[2] - a[2]
         along = np.clip((pu * d[0] + pv * d[1] + pw * d[2]) / length2, 0, 1)
         offset2 = (pu - along * d[0]) ** 2 + (pv - along * d[1]) ** 2 + (pw - along * d[2]) ** 2

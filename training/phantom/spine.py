@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def build_spine(spec: PhantomSpec, rng: np.random.Generator) -> Spine:
 
 def _draw_steps(levels: tuple[Level, ...], stature: float, spec: PhantomSpec, rng: np.random.Generator) -> Vector:
     """(n + 2, 3) displacements between successive centroids, S3 to S5 included, LPS mm."""
-    mean = [_step(above, below) for above, below in zip(levels[:-1], levels[1:], strict=True)]
+    mean = [_step(above, below) for above, below in pairwise(levels)]
     mean += [Step(length, posterior, 0.03) for length, posterior in tables.SACRAL_TAIL_STEPS]
     length = np.array([step.length_mm * (1 + step.relative_sd * rng.normal()) for step in mean]) * stature
     posterior = np.array([step.posterior_mm for step in mean]) * stature
@@ -147,4 +148,9 @@ def _body_heights(levels: tuple[Level, ...], spacings_mm: Vector, sizes: list[Ve
     heights = [(free[max(i - 1, 0)] + free[i]) / 2 for i in range(len(levels))]
     heights[levels.index(Level.C2)] = free[levels.index(Level.C2)]
     heights[levels.index(Level.C1)] = 10.0
+    for i in range(1, len(levels) - 1):
+        lacking = 0.6 * sizes[i].disc_mm - (float(spacings_mm[i]) - (heights[i] + heights[i + 1]) / 2)
+        if lacking > 0:  # a short spacing between long ones would let two bodies touch
+            heights[i] -= lacking
+            heights[i + 1] -= lacking
     return heights

@@ -1,8 +1,8 @@
 """Sizes of the human spine, ribs and trunk in millimetres: means of an adult, supine.
 
 Sources: spacings and posterior shifts are summary statistics of the VerSe 2020 centroids; bodies, canals and processes
-follow Panjabi et al. 1991/1992; discs (mean of middle and posterior height), ribs, sacrum and Hounsfield units are means of the CT series collected in the
-project's field notes.  T13 and L6 borrow from their neighbours.
+follow Panjabi et al. 1991/1992; discs (mean of middle and posterior height), ribs, sacrum and Hounsfield units are
+means of published CT series.  T13 and L6 borrow from their neighbours.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def paint_shoulders(canvas: Canvas, spine: Spine, chest: Profile, bone: Bone, ar
 
 def _paint_arm(canvas: Canvas, joint: Vector, side: float, scale: float) -> None:
     elbow = joint + np.array([side * 32, 14, -300]) * scale
-    line = np.stack([joint + [0, 0, 6], joint + [side * 10, 4, -60], elbow])
+    line = np.stack([joint + np.array([0, 0, 6]), joint + np.array([side * 10, 4, -60]), elbow])
     canvas.paint_all(tube(line, 50 * scale), -100.0)
     canvas.paint_all(tube(line, 40 * scale), 55.0)
     paint_bone_tube(canvas, np.stack([joint, elbow]), 11 * scale, Bone(0.0, 1000.0, 4.0))
@@ -156,6 +156,6 @@ def _paint_scapula(
         line = np.stack([_on_chest(wall, side, angle, z) for angle in np.linspace(0.62, 0.62 + width, 4)])
         canvas.paint_all(tube(line, 3.4), blade.core_hu)
     neck = _on_chest(wall, side, 1.2, top - 8)
-    paint_bone_tube(canvas, np.stack([neck, acromion + [-side * 14, -2, -28]]), 9.0, bone)
+    paint_bone_tube(canvas, np.stack([neck, acromion + np.array([-side * 14, -2, -28])]), 9.0, bone)
     ridge = _on_chest(wall, side, 0.66, top - 16)
-    paint_bone_tube(canvas, np.stack([ridge, (ridge + acromion) / 2 + [0, 12, 4], acromion]), 5.0, bone)
+    paint_bone_tube(canvas, np.stack([ridge, (ridge + acromion) / 2 + np.array([0, 12, 4]), acromion]), 5.0, bone)

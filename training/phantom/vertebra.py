@@ -1,4 +1,4 @@
-"""The vertebrae as compositions of implicit solids in their own frames: (left u, back v, up w), mm, body in the middle."""
+"""The vertebrae as compositions of implicit solids in their own frames: left u, back v, up w in mm from the body."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def paint_vertebra(canvas: Canvas, vertebra: Vertebra, bone: Bone, arch: Bone, r
 
 
 def body(upper_u: float, upper_v: float, lower_u: float, lower_v: float, half_height: float, waist: float) -> Distance:
-    """A vertebral body: squarish elliptic cylinder between two endplates (half axes), narrower by `waist` halfway, hollow ends."""
+    """A vertebral body: a squarish cylinder between two hollow endplates (half axes), narrower by `waist` halfway."""
     rise = np.float32(1.0 / (2.0 * half_height))
 
     def distance(u: Array, v: Array, w: Array) -> Array:

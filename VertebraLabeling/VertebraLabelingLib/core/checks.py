@@ -69,13 +69,17 @@ def _check_variety(values: Values, name: str) -> None:
 def _is_raw(values: Values) -> bool:
     """Whether the values are CT numbers + 1024: nothing negative, and after the shift a CT in every respect.
 
-    Besides, CT has a valley between lung and fat (-700..-250 HU: up to 0.2 of the body's voxels), where MR has muscle.
+    MR has no negative values either, so this asks for more than `_is_hu`.  Shares of the body: the valley between lung
+    and fat is low [0.20], water-like tissue is there [0.22], and no more bright voxels than bone makes [0.24].
     """
     if values.min() < 0:
         return False
     hu = values - np.float32(RAW_OFFSET_HU)
-    valley = np.mean((hu > -700) & (hu < -250))
-    return _is_hu(hu) and bool(valley < 0.35 * np.mean(hu > _BODY_HU))
+    body = hu[hu > _BODY_HU]
+    if not _is_hu(hu):
+        return False
+    valley, water = np.count_nonzero((hu > -700) & (hu < -250)), np.count_nonzero((body > -20) & (body < 100))
+    return bool(valley < 0.35 * len(body) and water > 0.1 * len(body) and np.mean(body > 150) < 0.33)
 
 
 def _is_hu(values: Values) -> bool:

@@ -138,12 +138,9 @@ def read_levels(sites_mm: NDArray[np.float64], reads: list[_Read], settings: Sit
 
 
 def _all_levels(regular: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 26) -> (n, 28), normalised: T13 looks as much like T12 and L1 as it may, L6 like L5 and S1."""
+    """(n, 26) -> (n, 28), normalised; the decoder gives T13 and L6 the likeness of their neighbours."""
     log_probs = np.full((len(regular), len(Level)), LEAST_LOG_PROB)
-    log_probs[:, list(REGULAR_LEVELS)] = regular
-    for extra, (above, below) in {Level.T13: (Level.T12, Level.L1), Level.L6: (Level.L5, Level.S1)}.items():
-        log_probs[:, extra] = np.logaddexp(log_probs[:, above], log_probs[:, below]) - np.log(2)
-    log_probs = np.maximum(log_probs, LEAST_LOG_PROB)
+    log_probs[:, list(REGULAR_LEVELS)] = np.maximum(regular, LEAST_LOG_PROB)
     return log_probs - np.log(np.exp(log_probs).sum(1, keepdims=True))
 
 
