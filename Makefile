@@ -1,7 +1,7 @@
 # One command for everything; `make help` lists them.  Needs GNU make and Python >= 3.10 with venv.
 
 PYTHON ?= python3
-# e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" spares a Linux machine without GPU the CUDA build
+# further arguments for pip, for example the index of a mirror or --find-links FOLDER with a CPU build of torch
 PIP_ARGS ?=
 ARGS ?=
 

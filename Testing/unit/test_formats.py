@@ -55,7 +55,7 @@ def markup_file(path, points, system="LPS", schema="1.0.0", kind="Fiducial"):
 def test_markups_file_has_the_values_that_slicer_writes(tmp_path):
     write_points(tmp_path / "a.mrk.json", Labelling(POINTS))
     content = json.loads((tmp_path / "a.mrk.json").read_text())
-    assert content["@schema"].endswith("Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#")
+    assert content["@schema"].endswith("Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.4.json#")
     (markup,) = content["markups"]
     assert (markup["type"], markup["coordinateSystem"], markup["coordinateUnits"]) == ("Fiducial", "LPS", "mm")
     assert (markup["locked"], markup["fixedNumberOfControlPoints"], markup["lastUsedControlPointNumber"]) == (0, 0, 4)

@@ -67,7 +67,7 @@ def labelling_values(labelling: Labelling) -> dict[str, Any]:
     """A labelling as plain JSON values, for the record and for a parent process; positions in LPS mm."""
     return {
         "summary": labelling.summary(),
-        "level_certain": bool(labelling.level_certain),
+        "level_certain": labelling.level_certain,
         "anchors": [level.name for level in labelling.anchors],
         "remarks": list(labelling.remarks),
         "points": [

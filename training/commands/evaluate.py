@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     predictions = files_by_scan(args.predictions, POINT_SUFFIXES)
     truths = read_truths(files_by_scan(args.truth, POINT_SUFFIXES), images, args.scans, args.split)
     results = score_files(truths, predictions, images)
-    console = Console()
+    # in a file or a pipe there is no width to keep to
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(rich_report(results))
     ignored = sorted(predictions.keys() - truths.keys())
     if ignored:

@@ -74,7 +74,7 @@ class Labelling:
         if not self.points:
             return "no vertebra"
         count = len(self.points)
-        extent = f"{self.points[0].level.name}-{self.points[-1].level.name}"
+        extent = "-".join(dict.fromkeys((self.points[0].level.name, self.points[-1].level.name)))
         return f"{extent}, {count} vertebra{'e' if count > 1 else ''}, {self._certainty()}"
 
     def _certainty(self) -> str:

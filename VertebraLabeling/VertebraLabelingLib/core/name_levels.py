@@ -59,7 +59,7 @@ def named(decoded: Decoded, settings: CertaintySettings) -> Labelling:
         points=tuple(_point(decoded, state, settings.uncertain_point) for state in decoded.path),
         alternatives=alternatives,
         anchors=found,
-        level_certain=bool(found) and _doubt(decoded)[_pivot(decoded)] < settings.unsure_mass,
+        level_certain=bool(found) and bool(_doubt(decoded)[_pivot(decoded)] < settings.unsure_mass),
         remarks=_remarks(decoded),
     )
 

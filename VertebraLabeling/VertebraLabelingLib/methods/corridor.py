@@ -19,6 +19,7 @@ from ..core.path import best_path
 from ..core.prepare import AIR_HU, prepare
 from ..core.scan import Scan
 from ..core.windows import crop, dense_windows
+from .base import fitting
 from .intensity import HuRanges, normalise
 from .trunk import Decoder, Encoder, convolution
 
@@ -71,9 +72,10 @@ class CorridorNet(nn.Module):
 
 
 def load_corridor(weights: Weights, device: str) -> CorridorNet:
-    """The network of a weight file, ready for inference."""
-    network = CorridorNet(CorridorSettings.from_metadata(weights.metadata["network"]))
-    network.load_state_dict(weights.state_dict)
+    """The network of a weight file, ready for inference; ModelError when the weights do not fit."""
+    with fitting(weights):
+        network = CorridorNet(CorridorSettings.from_metadata(weights.metadata["network"]))
+        network.load_state_dict(weights.state_dict)
     return network.to(device).eval()
 
 

@@ -18,7 +18,7 @@ from ._common import description_of, in_order, load_json, parse_description, par
 
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
-    "markups-schema-v1.0.3.json#"
+    "markups-schema-v1.0.4.json#"
 )
 UNSURE_BELOW = 0.5
 """Points of lower probability are written unselected, which Slicer draws in `UNSURE_COLOUR`."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.anatomy import REGULAR_LEVELS, Level
-from ...core.errors import ModelError, NothingFoundError
+from ...core.errors import NothingFoundError
 from ...core.fuse import Fused, Votes, kmeans_fusion, weighted_fusion
 from ...core.geometry import Points
 from ...core.labelling import Evidence
@@ -18,6 +18,7 @@ from ...core.prepare import AIR_HU, prepare
 from ...core.progress import Progress
 from ...core.scan import Scan
 from ...core.windows import crop, dense_windows, windows_along
+from ..base import fitting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,11 +146,9 @@ def network_of(weights: Weights) -> IntegralRegressionNet:
     """The network of a weight file, rebuilt from its metadata."""
     from .network import IntegralRegressionNet, IntegralSettings
 
-    try:
+    with fitting(weights):
         network = IntegralRegressionNet(IntegralSettings.from_metadata(weights.metadata["network"]))
         network.load_state_dict(weights.state_dict)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"Weights '{weights.path}' do not fit the integral-regression network: {error}") from error
     return network
 
 

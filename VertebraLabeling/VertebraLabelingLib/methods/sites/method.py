@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...core.anatomy import REGULAR_LEVELS, Level
-from ...core.errors import ModelError
 from ...core.labelling import Evidence
 from ...core.mosaic import Mosaic
 from ...core.prepare import AIR_HU
 from ...core.progress import Progress
 from ...core.scan import Scan
 from ...core.windows import crop, windows_along
+from ..base import fitting
 from ..corridor import CorridorNet, load_corridor, spine_curve
 from ..intensity import normalise
 from .network import SitesNet, SitesOutput, SitesSettings, integral_regression, read_at
@@ -146,10 +146,8 @@ def _all_levels(regular: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def load(weights: Weights, corridor: Weights, device: str, config: str = "default") -> Sites:
     """The method from its weight files; ModelError when they do not fit."""
-    try:
+    with fitting(weights):
         network = SitesNet(SitesSettings.from_metadata(weights.metadata["network"]))
         network.load_state_dict(weights.state_dict)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"'{weights.path}' does not fit the method 'sites': {error}") from error
     hashes = {"sites": weights.sha256, "corridor": corridor.sha256}
     return Sites(network.to(device).eval(), load_corridor(corridor, device), hashes)
