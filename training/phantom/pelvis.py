@@ -115,7 +115,7 @@ def paint_pelvis(canvas: Canvas, spine: Spine, bone_density: float) -> None:
 def _paint_ilium(canvas: Canvas, origin: NDArray[np.float64], mirror: NDArray[np.float64], bone: Bone) -> None:
     """The blade as a fan of rods from brim to crest; they overlap, so the shells are painted before the cores."""
     crest, brim = _resampled(CREST, 26), _resampled(BRIM, 26)
-    hollows_mm = np.linspace(-4.0, 7.0, len(crest))  # flat against the sacrum, hollow in front
+    hollows_mm = np.linspace(-8.0, 7.0, len(crest))  # flat against the sacrum, hollow in front
     fans = [
         origin + np.stack([low, 0.5 * (low + high) + [hollow, 0.6 * hollow, 0.0], high]) * mirror
         for low, high, hollow in zip(brim, crest, hollows_mm, strict=True)

@@ -1,8 +1,9 @@
 """Sizes of the human spine, ribs and trunk in millimetres: means of an adult, supine.
 
 Sources: spacings and posterior shifts are summary statistics of the VerSe 2020 centroids; bodies, canals and processes
-follow Panjabi et al. 1991/1992; discs (mean of middle and posterior height), ribs, sacrum and Hounsfield units are
-means of published CT series.  T13 and L6 borrow from their neighbours.
+follow Panjabi et al. 1991/1992, with lumbar spinous processes shortened to what CT shows; discs (mean of middle and
+posterior height), ribs, sacrum and Hounsfield units are means of published CT series.  T13 and L6 borrow from their
+neighbours.
 """
 
 from __future__ import annotations
@@ -113,14 +114,14 @@ SIZES: dict[Level, VertebraSize] = {
     L.T10: VertebraSize(31.9, 30.5, 35.4, 31.6, 18.2, 15.5, 58.0, 50.0, 5.4),
     L.T11: VertebraSize(34.9, 31.9, 39.1, 31.8, 19.4, 16.1, 52.0, 48.0, 6.0),
     L.T12: VertebraSize(39.0, 32.8, 42.1, 33.4, 22.2, 18.1, 47.0, 47.0, 6.8),
-    L.T13: VertebraSize(40.5, 33.6, 43.0, 34.6, 23.0, 18.6, 52.0, 56.0, 7.4),
-    L.L1: VertebraSize(41.2, 34.1, 43.3, 35.3, 23.7, 19.0, 71.0, 68.0, 7.9),
-    L.L2: VertebraSize(42.6, 34.6, 45.5, 34.9, 23.8, 18.2, 76.0, 70.0, 9.3),
-    L.L3: VertebraSize(44.1, 35.2, 48.0, 34.8, 24.3, 17.5, 86.0, 72.0, 10.8),
-    L.L4: VertebraSize(46.6, 35.5, 49.5, 33.9, 25.4, 18.6, 79.0, 70.0, 11.5),
-    L.L5: VertebraSize(47.3, 34.7, 49.4, 33.2, 27.1, 19.7, 92.0, 62.0, 10.5),
-    L.L6: VertebraSize(48.0, 34.7, 49.6, 33.2, 27.4, 19.7, 92.0, 58.0, 9.5),
-    L.S1: VertebraSize(48.0, 32.0, 36.0, 24.0, 29.0, 15.0, 114.0, 40.0, 2.5),
+    L.T13: VertebraSize(40.5, 33.6, 43.0, 34.6, 23.0, 18.6, 52.0, 51.0, 7.4),
+    L.L1: VertebraSize(41.2, 34.1, 43.3, 35.3, 23.7, 19.0, 71.0, 57.0, 7.9),
+    L.L2: VertebraSize(42.6, 34.6, 45.5, 34.9, 23.8, 18.2, 76.0, 60.0, 9.3),
+    L.L3: VertebraSize(44.1, 35.2, 48.0, 34.8, 24.3, 17.5, 86.0, 61.0, 10.8),
+    L.L4: VertebraSize(46.6, 35.5, 49.5, 33.9, 25.4, 18.6, 79.0, 58.0, 11.5),
+    L.L5: VertebraSize(47.3, 34.7, 49.4, 33.2, 27.1, 19.7, 92.0, 51.0, 10.5),
+    L.L6: VertebraSize(48.0, 34.7, 49.6, 33.2, 27.4, 19.7, 92.0, 49.0, 9.5),
+    L.S1: VertebraSize(48.0, 32.0, 36.0, 24.0, 29.0, 15.0, 122.0, 40.0, 2.5),
     L.S2: VertebraSize(35.0, 23.0, 29.0, 18.0, 24.0, 11.0, 102.0, 32.0, 1.5),
 }
 
@@ -158,9 +159,9 @@ TRUNK: dict[Level, tuple[float, float, float]] = {
     L.T3: (154.0, 92.0, 76.0),
     L.T5: (156.0, 118.0, 78.0),
     L.T8: (148.0, 144.0, 74.0),
-    L.T12: (142.0, 154.0, 68.0),
-    L.L3: (132.0, 142.0, 70.0),
-    L.L5: (146.0, 138.0, 80.0),
+    L.T12: (142.0, 154.0, 76.0),
+    L.L3: (132.0, 142.0, 84.0),
+    L.L5: (146.0, 138.0, 86.0),
     L.S1: (156.0, 154.0, 66.0),
     L.S2: (164.0, 176.0, 50.0),
 }

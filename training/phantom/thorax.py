@@ -24,14 +24,16 @@ def rib_numbers(spine: Spine) -> dict[int, Vertebra]:
     return dict(enumerate(thoracic, start=1))
 
 
-def paint_ribs(canvas: Canvas, spine: Spine, chest: Profile, bone: Bone, short_last: bool, rng: np.random.Generator):
+def paint_ribs(
+    canvas: Canvas, spine: Spine, chest: Profile, bone: Bone, short_last: bool, rng: np.random.Generator
+) -> None:
     """All ribs, the cartilage of the upper ten, and the sternum."""
     ribs = rib_numbers(spine)
     factor = {number: spine.stature * float(rng.normal(1.0, 0.05)) for number in ribs}
     factor[len(ribs)] *= float(rng.uniform(0.6, 1.4))
     cartilage_hu = float(rng.uniform(80, 200))
     for side in SIDES:
-        previous_end = None
+        previous_end = _sternal_point(spine, chest, 1, side)
         for number, vertebra in ribs.items():
             length = tables.RIB_LENGTHS_MM[number - 1] * factor[number]
             if short_last and number == len(ribs):

@@ -37,5 +37,4 @@ class Mosaic:
 
     def mean(self) -> NDArray[np.float32]:
         """(channels, z, y, x); zero where no window was laid."""
-        mean: NDArray[np.float32] = self._sum / np.maximum(self._weights, np.float32(1e-6))
-        return mean
+        return (self._sum / np.maximum(self._weights, 1e-6)).astype(np.float32, copy=False)
