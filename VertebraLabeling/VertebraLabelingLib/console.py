@@ -81,7 +81,7 @@ def cancellable(progress: Progress, cancel_file: Path | None = None) -> Iterator
 def table(labelling: Labelling) -> str:
     """The result as text: a line per vertebra (LPS mm), the summary, the likeliest other namings, remarks."""
     header = f"{'level':<6}{'x':>9}{'y':>9}{'z':>10}   probability  remark"
-    others = [f"  {_alternative(o.shift)}: {o.probability:.0%}" for o in labelling.alternatives[:ALTERNATIVES_SHOWN]]
+    others = [f"  {other.describe()}" for other in labelling.alternatives[:ALTERNATIVES_SHOWN]]
     lines = [header, *(_row(point) for point in labelling.points), "", labelling.summary()]
     lines += ["could also be", *others] if others else []
     return "\n".join(line.rstrip() for line in [*lines, *labelling.remarks])
@@ -90,9 +90,3 @@ def table(labelling: Labelling) -> str:
 def _row(point: LabelledPoint) -> str:
     x, y, z = point.position_lps_mm
     return f"{point.level.name:<6}{x:>9.1f}{y:>9.1f}{z:>10.1f}   {point.probability:>11.0%}  {point.remark}"
-
-
-def _alternative(shift: int) -> str:
-    if shift == 0:
-        return "the same column named differently"
-    return f"{abs(shift)} level{'s' if abs(shift) > 1 else ''} {'lower' if shift > 0 else 'higher'}"

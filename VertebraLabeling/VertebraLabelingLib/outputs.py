@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,8 @@ from .core.errors import UsageError
 from .core.files import require_writable_folder
 from .record import record_path
 
-Writer = Callable[[Path], None]
+Writer = Callable[[Path], object]
+"""Writes one file to the path it is given; what it returns does not matter."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +35,39 @@ class OutputPaths:
         """Raise UsageError unless all files can be written without touching `source` or each other."""
         _require_suffix(self.markups, "--output", ".mrk.json")
         _require_suffix(self.csv, "--csv", ".csv")
-        _require_suffix(self.verse, "--verse", ".json", other=".mrk.json")
+        _require_suffix(self.verse, "--verse", ".json", unlike=".mrk.json")
         _require_suffix(self.preview, "--preview", ".png")
         paths = list(self.named().values())
-        resolved = [path.resolve() for path in paths]
-        if len(set(resolved)) < len(resolved):
-            raise UsageError("Two outputs have the same file name; give each its own.")
-        if source.resolve() in resolved:
-            raise UsageError(f"The output '{source}' is the input itself; choose another name.")
+        _require_distinct(paths, source)
         for path in paths:
-            if path.is_dir():
-                raise UsageError(f"The output '{path}' is a folder; give a file name.")
-            require_writable_folder(nearest_folder(path))
+            _require_writable(path)
 
 
-def _require_suffix(path: Path | None, option: str, suffix: str, other: str = "/") -> None:
-    """UsageError unless the name ends with `suffix`, and not with `other`, because writers go by the name."""
+def _require_suffix(path: Path | None, option: str, suffix: str, unlike: str | None = None) -> None:
+    """UsageError unless the name ends with `suffix`, and not with `unlike`, because writers go by the name."""
     name = path.name.lower() if path else suffix
-    if not name.endswith(suffix) or name.endswith(other):
-        raise UsageError(f"{option} '{path}' must end with {suffix}{f', not {other}' if name.endswith(other) else ''}.")
+    if unlike and name.endswith(unlike):
+        raise UsageError(f"{option} '{path}' must end with {suffix}, not {unlike}.")
+    if not name.endswith(suffix):
+        raise UsageError(f"{option} '{path}' must end with {suffix}.")
+
+
+def _require_distinct(paths: list[Path], source: Path) -> None:
+    resolved = [path.resolve() for path in paths]
+    if len(set(resolved)) < len(resolved):
+        raise UsageError("Two outputs have the same file name; give each its own.")
+    if source.resolve() in resolved:
+        raise UsageError(f"The output '{source}' is the input itself; choose another name.")
+
+
+def _require_writable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise UsageError(f"The output '{path}' is a folder; give a file name.")
+        require_writable_folder(nearest_folder(path))
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        reason = error.strerror or error
+        raise UsageError(f"The output '{path}' cannot be written ({reason}); choose another output place.") from error
 
 
 def nearest_folder(path: Path) -> Path:
@@ -62,15 +78,16 @@ def nearest_folder(path: Path) -> Path:
 def write_together(writers: Mapping[Path, Writer]) -> None:
     """Write every file to a temporary folder beside its place, then move all into place.
 
-    Whatever goes wrong while writing, no file of the run appears.  Raises UsageError when the disk refuses.
+    Whatever goes wrong, no file of the run appears and earlier ones stay.  Raises UsageError when the disk refuses.
     """
     try:
         with ExitStack() as stack:
             written = {target: _written(target, writer, stack) for target, writer in writers.items()}
-            for target, temporary in written.items():
-                temporary.replace(target)
+            _move_all(written)
     except OSError as error:
-        raise UsageError(f"The results cannot be written: {error.strerror or error} ({error.filename}).") from error
+        where = f" to '{error.filename}'" if error.filename else ""
+        reason = error.strerror or error
+        raise UsageError(f"The results cannot be written{where} ({reason}); choose another output place.") from error
 
 
 def _written(target: Path, writer: Writer, stack: ExitStack) -> Path:
@@ -80,3 +97,21 @@ def _written(target: Path, writer: Writer, stack: ExitStack) -> Path:
     temporary = Path(folder) / target.name
     writer(temporary)
     return temporary
+
+
+def _move_all(written: Mapping[Path, Path]) -> None:
+    """Move the temporary files to their targets; when one move fails, as to a file open in Excel, undo the others."""
+    undo: list[Callable[[], object]] = []
+    try:
+        for target, temporary in written.items():
+            earlier = temporary.with_name("earlier")
+            if target.exists():
+                target.replace(earlier)
+                undo.append(partial(earlier.replace, target))
+            else:
+                undo.append(partial(target.unlink, missing_ok=True))
+            temporary.replace(target)
+    except BaseException:
+        for step in reversed(undo):
+            step()
+        raise

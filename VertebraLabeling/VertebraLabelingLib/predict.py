@@ -114,11 +114,14 @@ def _close_stdout() -> None:
 
 def run_label(args: argparse.Namespace) -> None:
     """``label``: everything is checked first and written last, so that a failed run leaves nothing behind."""
+    from .engines.device import check_device_name, memory_guard
     from .outputs import OutputPaths, write_together
 
+    check_device_name(args.device)
     outputs = OutputPaths(args.output, args.csv, args.verse, args.preview)
     outputs.check(args.ct)
     with (
+        memory_guard(),
         progress_display(args.json_lines, args.quiet) as display,
         cancellable(display, args.cancel_file) as progress,
     ):
@@ -133,21 +136,20 @@ def _label(args: argparse.Namespace, progress: Progress) -> tuple[LabelledScan, 
     progress("starting", 0.0)
     from .core.prepare import PREPARED_SPACING_MM
     from .core.readers import read_scan
-    from .engines.device import choose_device, memory_guard, tune_cpu
+    from .engines.device import choose_device, tune_cpu
     from .pipeline import Stopwatch, label_scan
     from .record import RunSettings
 
     watch, decode = Stopwatch(), uses_sequence(args.method, args.config)
-    with memory_guard():
-        progress("reading", 0.02)
-        with watch.stage("read"):
-            scan = read_scan(args.ct)
-        progress("loading the network", 0.10)
-        with watch.stage("load"):
-            device = choose_device(args.device)
-            tune_cpu()
-            method = load_method(args.method, args.model, device, args.config)
-        result = label_scan(scan, method, part(progress, 0.15, 0.95), decode)
+    progress("reading", 0.02)
+    with watch.stage("read"):
+        scan = read_scan(args.ct)
+    progress("loading the network", 0.10)
+    with watch.stage("load"):
+        device = choose_device(args.device)
+        tune_cpu()
+        method = load_method(args.method, args.model, device, args.config)
+    result = label_scan(scan, method, part(progress, 0.15, 0.95), decode)
     settings = RunSettings(
         args.method, args.config, device, method.weights_sha256, args.model and args.model.name,
         decode, PREPARED_SPACING_MM, args.phantom,
@@ -169,7 +171,7 @@ def _writers(
     if outputs.preview:
         writers[outputs.preview] = lambda path: draw_preview(path, scan, labelling, settings.phantom)
     record = json.dumps(run_record(scan, labelling, settings, seconds), indent=2, allow_nan=False) + "\n"
-    writers[record_path(outputs.markups)] = lambda path: path.write_text(record, encoding="utf-8") and None
+    writers[record_path(outputs.markups)] = lambda path: path.write_text(record, encoding="utf-8")
     return writers
 
 

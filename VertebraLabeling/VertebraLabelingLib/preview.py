@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .core.formats.markups import UNSURE_BELOW
 from .core.geometry import Geometry
 from .core.labelling import LabelledPoint, Labelling
 from .core.scan import Scan
@@ -99,8 +98,7 @@ def draw_preview(path: Path, scan: Scan, labelling: Labelling, phantom: bool = F
 
 def _heights(geometry: Geometry, points_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Z of the picture's rows, top first: the points and a margin, as far as the scan goes."""
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in geometry.shape_zyx])).reshape(3, -1).T
-    scan_z = geometry.lps_from_index_zyx(corners)[:, 2]
+    scan_z = geometry.corners_lps_mm[:, 2]
     top = min(scan_z.max(), points_lps_mm[:, 2].max() + MARGIN_Z_MM)
     bottom = max(scan_z.min(), points_lps_mm[:, 2].min() - MARGIN_Z_MM)
     return np.arange(top - PIXEL_MM / 2, bottom, -PIXEL_MM)
@@ -168,17 +166,12 @@ def _draw_view(axes: Axes, view: View, labelling: Labelling, axis: int, sides: t
         axes.text(place, 0.985, side, transform=axes.transAxes, color=_FAINT, fontsize=10, va="top", ha=edge)
 
 
-def is_uncertain(point: LabelledPoint) -> bool:
-    """Whether the picture marks the point, as the markups file does."""
-    return point.probability < UNSURE_BELOW
-
-
 def _draw_point(axes: Axes, point: LabelledPoint, axis: int) -> None:
     """Filled dot and name; an uncertain one is a ring and a name with a question mark."""
     from matplotlib.patheffects import withStroke
 
     across, z = point.position_lps_mm[axis], point.position_lps_mm[2]
-    colour, doubt = point.level.colour, is_uncertain(point)
+    colour, doubt = point.level.colour, point.is_uncertain
     ring = {"markerfacecolor": "none", "markeredgecolor": colour, "markersize": 10.0, "markeredgewidth": 1.6}
     dot = {"markerfacecolor": colour, "markeredgecolor": "black", "markersize": 5.5, "markeredgewidth": 0.8}
     axes.plot(across, z, "o", **(ring if doubt else dot))
@@ -203,6 +196,6 @@ def _write_captions(figure: Figure, name: str, labelling: Labelling, phantom: bo
     figure.text(0.02, 1 - 0.27 / height, title, color=_TEXT, fontsize=13, fontweight="bold", va="center")
     figure.text(0.02, 1 - 0.55 / height, labelling.summary(), color=_FAINT, fontsize=9.5, va="center")
     note = "VertebraLabeling · research tool, not for clinical use"
-    legend = "ring and ?: uncertain" if any(is_uncertain(p) for p in labelling.points) else ""
+    legend = "ring and ?: uncertain" if any(p.is_uncertain for p in labelling.points) else ""
     figure.text(0.02, 0.25 / height, legend, color=_FAINT, fontsize=8.5, va="center")
     figure.text(0.98, 0.25 / height, note, color=_FAINT, fontsize=8.5, va="center", ha="right")

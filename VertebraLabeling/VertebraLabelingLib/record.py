@@ -39,8 +39,8 @@ class RunSettings:
 
 
 def record_path(markups: Path) -> Path:
-    """Where the record of a markups file lies: ``a.mrk.json`` -> ``a.run.json`` beside it."""
-    return markups.with_name(markups.name.removesuffix(".mrk.json") + ".run.json")
+    """Where the record of a markups file lies: ``a.mrk.json`` (in any case) -> ``a.run.json`` beside it."""
+    return markups.with_name(markups.name[: -len(".mrk.json")] + ".run.json")
 
 
 def run_record(scan: Scan, labelling: Labelling, settings: RunSettings, seconds: Mapping[str, float]) -> dict[str, Any]:

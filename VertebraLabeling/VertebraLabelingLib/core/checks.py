@@ -121,6 +121,6 @@ def _check_hu(values: Values, scan: Scan) -> None:
 
 
 def _is_noise(hu: Values) -> bool:
-    """Neighbours along a row correlate in any picture [0.93], in noise they do not."""
-    rows = hu[:: max(1, len(hu) // 16)]
+    """Neighbours along a row correlate in any picture [0.93], in noise they do not; some hundred rows tell."""
+    rows = hu[:: max(1, len(hu) // 16), :: max(1, hu.shape[1] // 64)]
     return bool(np.corrcoef(rows[..., 1:].ravel(), rows[..., :-1].ravel())[0, 1] < 0.2)

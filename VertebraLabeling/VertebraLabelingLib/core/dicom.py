@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import InputError, is_out_of_memory
 
 MAX_FILLED_GAP_MM = 10.0
 """Widest hole between two slices that interpolation may fill; more could hide a vertebra."""
@@ -80,7 +80,8 @@ def read_dicom_folder(folder: Path) -> tuple[sitk.Image, tuple[str, ...]]:
     _require_ct({h.modality for h in headers}, folder)
     slices, notes = _largest_stack([h for h in headers if h.modality == "CT"])
     if slices[0].frames > 1:
-        return read_dicom_file(slices[0].path)[0], notes
+        image, _ = read_dicom_file(slices[0].path)
+        return image, notes
     slices, repeated = _one_per_place(slices)
     if len(slices) < 3:
         raise InputError(f"The CT series in {folder} has only {len(slices)} slice(s); a 3-D volume is needed.")
@@ -127,7 +128,7 @@ def _header(path: Path) -> _Slice | None:
     modality = tags.get("0008|0060", "")
     if "LOCALIZER" in tags.get("0008|0008", "").upper():
         return None
-    if modality == "CT" and int(tags.get("0028|0008") or 1) == 1 and not {"0020|0032", "0020|0037"} <= tags.keys():
+    if modality == "CT" and _number(tags.get("0028|0008")) <= 1 and not {"0020|0032", "0020|0037"} <= tags.keys():
         return None
     axes = np.reshape(reader.GetDirection(), (3, 3))[:, :2].T
     order = (_number(tags.get("0020|0012")), _number(tags.get("0020|0013")))
@@ -262,6 +263,6 @@ def _execute(reader: sitk.ImageFileReader | sitk.ImageSeriesReader, path: Path) 
     try:
         return reader.Execute()
     except RuntimeError as error:
-        if "memory" in str(error).lower():
+        if is_out_of_memory(error):
             raise MemoryError from error
         raise InputError(f"A DICOM slice of {path} is damaged or cut short; export the series again.") from error

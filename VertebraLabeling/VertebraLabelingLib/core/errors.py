@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|(can't|cannot|failed to) allocate memory|bad_?alloc", re.IGNORECASE)
+
 
 class VertebraLabelingError(Exception):
     """Base of all expected failures; the message names what is wrong and what to do about it."""
@@ -43,3 +47,8 @@ class CancelledError(VertebraLabelingError):
     """The user asked to stop; nothing was written."""
 
     exit_code = 130
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a library ran out of memory; torch and SimpleITK raise RuntimeErrors that only their text tells apart."""
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))

@@ -36,6 +36,12 @@ class Geometry:
         z, y, x = (n * s for n, s in zip(self.shape_zyx, self.spacing_zyx_mm, strict=True))
         return (z, y, x)
 
+    @property
+    def corners_lps_mm(self) -> Points:
+        """(8, 3): the corners of the grid, voxel borders included."""
+        corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in self.shape_zyx]))
+        return self.lps_from_index_zyx(corners.reshape(3, -1).T)
+
     def _matrix(self) -> Points:
         """(3, 3): LPS displacement of one step along i, j, k (columns)."""
         return np.reshape(self.direction, (3, 3)) * np.asarray(self.spacing_xyz_mm)

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from .anatomy import Level
 
+UNCERTAIN_BELOW = 0.5
+"""Points of lower probability are marked wherever they are shown."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -40,14 +43,28 @@ class LabelledPoint:
     probability: float = 1.0
     remark: str = ""
 
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the name is more probably wrong than right."""
+        return self.probability < UNCERTAIN_BELOW
+
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another consistent naming of the same points; levels[i] names points[i], None drops that point."""
+    """Another consistent naming of the same points; levels[i] names points[i], None drops that point.
+
+    shift: levels down (negative: up), never 0, where the column is most in doubt.
+    """
 
     levels: tuple[Level | None, ...]
     shift: int
     probability: float
+
+    def describe(self) -> str:
+        """Such as ``1 level lower (18%)``."""
+        count = abs(self.shift)
+        way = "lower" if self.shift > 0 else "higher"
+        return f"{count} level{'s' if count > 1 else ''} {way} ({self.probability:.0%})"
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,4 @@ class Labelling:
             return f"level certain: {seen}"
         if not self.alternatives:
             return f"level unsure: {seen}"
-        other = self.alternatives[0]
-        way = "lower" if other.shift > 0 else "higher"
-        return f"level unsure: {seen}; could be {abs(other.shift)} {way} ({other.probability:.0%})"
+        return f"level unsure: {seen}; could be {self.alternatives[0].describe()}"

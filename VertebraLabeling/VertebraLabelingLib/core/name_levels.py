@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import Level, regular_shift
-from .labelling import Alternative, Evidence, LabelledPoint, Labelling
+from .labelling import UNCERTAIN_BELOW, Alternative, Evidence, LabelledPoint, Labelling
 
 Array = NDArray[np.float64]
 Path = list[tuple[int, int]]
@@ -25,14 +25,12 @@ class CertaintySettings:
     counts as unsure.  alternative_probability: from which on an alternative is listed.  anchor_probability,
     anchor_evidence: an anchor counts when the decoder gives its level at least the one, and its own picture (the
     method's level probability) at least the other.
-    uncertain_point: a point below this probability is marked.
     """
 
     unsure_mass: float = 0.2
     alternative_probability: float = 0.02
     anchor_probability: float = 0.5
     anchor_evidence: float = 0.3
-    uncertain_point: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def named(decoded: Decoded, settings: CertaintySettings) -> Labelling:
     found = _anchors(decoded, settings)
     alternatives = _alternatives(decoded, settings.alternative_probability)
     return Labelling(
-        points=tuple(_point(decoded, state, settings.uncertain_point) for state in decoded.path),
+        points=tuple(_point(decoded, state) for state in decoded.path),
         alternatives=alternatives,
         anchors=found,
         level_certain=bool(found) and bool(_doubt(decoded)[_pivot(decoded)] < settings.unsure_mass),
@@ -64,11 +62,11 @@ def named(decoded: Decoded, settings: CertaintySettings) -> Labelling:
     )
 
 
-def _point(decoded: Decoded, state: tuple[int, int], uncertain: float) -> LabelledPoint:
+def _point(decoded: Decoded, state: tuple[int, int]) -> LabelledPoint:
     candidate, level = state
     x, y, z = (float(v) for v in decoded.evidence.positions_lps_mm[candidate])
     probability = float(min(1.0, decoded.posterior[candidate, level]))
-    return LabelledPoint(Level(level), (x, y, z), probability, "uncertain" if probability < uncertain else "")
+    return LabelledPoint(Level(level), (x, y, z), probability, "uncertain" if probability < UNCERTAIN_BELOW else "")
 
 
 def _conditional(decoded: Decoded) -> Array:

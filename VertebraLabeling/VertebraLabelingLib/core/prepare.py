@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from .geometry import Geometry
 from .scan import Scan, geometry_of
 
 AIR_HU = -1000.0
 PREPARED_SPACING_MM = 2.0
+_SLAB = 32
 
 
 def prepare(scan: Scan, spacing_mm: float = PREPARED_SPACING_MM) -> Scan:
@@ -18,7 +20,7 @@ def prepare(scan: Scan, spacing_mm: float = PREPARED_SPACING_MM) -> Scan:
     Fine axes are first averaged in whole-voxel blocks (area resampling), the rest is linear interpolation: a recursive
     Gaussian would cost more time than the network.  Outside the original grid is air.
     """
-    image = _shrunk(scan.to_sitk(), spacing_mm)
+    image = _shrunk(scan, spacing_mm).to_sitk()
     grid = _aligned_grid(geometry_of(image), spacing_mm)
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize(grid.shape_zyx[::-1])
@@ -32,18 +34,37 @@ def prepare(scan: Scan, spacing_mm: float = PREPARED_SPACING_MM) -> Scan:
     return prepared
 
 
-def _shrunk(image: sitk.Image, spacing_mm: float) -> sitk.Image:
-    """Block-averaged by the largest whole factor per axis that stays at or below `spacing_mm`."""
-    factors = [max(1, int(spacing_mm / s + 0.05)) for s in image.GetSpacing()]
-    factors = [min(f, n) for f, n in zip(factors, image.GetSize(), strict=True)]
-    return sitk.BinShrink(image, factors) if max(factors) > 1 else image
+def _shrunk(scan: Scan, spacing_mm: float) -> Scan:
+    """Block-averaged by the largest whole factor per axis that stays at or below `spacing_mm`.
+
+    Incomplete blocks at the ends are left out.  Slab by slab, because SimpleITK copies what it is given.
+    """
+    geometry = scan.geometry
+    factors = np.array([max(1, int(spacing_mm / s + 0.05)) for s in geometry.spacing_zyx_mm])
+    factors = np.minimum(factors, geometry.shape_zyx)
+    if factors.max() == 1:
+        return scan
+    hu = np.empty(geometry.shape_zyx // factors, np.float32)
+    for first in range(0, len(hu), _SLAB):
+        slab = hu[first : first + _SLAB]
+        source = scan.hu[first * factors[0] : (first + len(slab)) * factors[0]]
+        shrunk = sitk.BinShrink(sitk.GetImageFromArray(source), [int(f) for f in factors[::-1]])
+        slab[:] = sitk.GetArrayViewFromImage(shrunk)
+    return Scan(hu, _shrunk_geometry(geometry, factors), scan.name, scan.notes)
+
+
+def _shrunk_geometry(geometry: Geometry, factors_zyx: NDArray[np.int64]) -> Geometry:
+    """The grid of the blocks."""
+    nz, ny, nx = (int(n) for n in geometry.shape_zyx // factors_zyx)
+    x, y, z = (float(v) for v in geometry.lps_from_index_zyx((factors_zyx - 1) / 2))
+    sx, sy, sz = (float(s) for s in geometry.spacing_xyz_mm * factors_zyx[::-1])
+    return Geometry((nz, ny, nx), (sx, sy, sz), (x, y, z), geometry.direction)
 
 
 def _aligned_grid(source: Geometry, spacing_mm: float) -> Geometry:
     """Smallest axis-aligned LPS grid that covers the source voxels, its first voxel border on the source's."""
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in source.shape_zyx])).reshape(3, -1).T
-    lps = source.lps_from_index_zyx(corners)
-    low, high = lps.min(axis=0), lps.max(axis=0)
+    corners = source.corners_lps_mm
+    low, high = corners.min(axis=0), corners.max(axis=0)
     size_xyz = np.maximum(1, np.ceil((high - low) / spacing_mm - 1e-3).astype(int))
     x, y, z = (float(v) for v in low + spacing_mm / 2)
     nx, ny, nz = (int(n) for n in size_xyz)

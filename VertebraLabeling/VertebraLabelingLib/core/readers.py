@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .dicom import is_dicom_file, read_dicom_file, read_dicom_folder
-from .errors import InputError, MemoryExhaustedError
+from .errors import InputError, MemoryExhaustedError, is_out_of_memory
 from .nifti import check_nifti, restore_not_finite
 from .prepare import AIR_HU
 from .scan import Scan, geometry_of
@@ -30,8 +30,15 @@ def read_scan(path: Path) -> Scan:
     """
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist; check the path.")
+    try:
+        return _read(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror or error}); check path and permissions.") from error
+    except MemoryError as error:
+        raise MemoryExhaustedError(f"{path} does not fit into memory; crop it to the spine.") from error
+
+
+def _read(path: Path) -> Scan:
     image, notes = _read_image(path)
     # the view spares one copy of the volume
     hu = sitk.GetArrayViewFromImage(image).astype(np.float32)
@@ -42,16 +49,13 @@ def read_scan(path: Path) -> Scan:
 
 
 def _read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
-    try:
-        if path.is_dir():
-            return read_dicom_folder(path)
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
-        return read_dicom_file(path) if is_dicom_file(path) else (_read_volume_file(path), ())
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror or error}); check its permissions.") from error
-    except MemoryError as error:
-        raise MemoryExhaustedError(f"{path} does not fit into memory; crop it to the spine.") from error
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path.")
+    if path.is_dir():
+        return read_dicom_folder(path)
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
+    return read_dicom_file(path) if is_dicom_file(path) else (_read_volume_file(path), ())
 
 
 def _read_volume_file(path: Path) -> sitk.Image:
@@ -70,7 +74,7 @@ def _read_volume_file(path: Path) -> sitk.Image:
     try:
         return reader.Execute()
     except RuntimeError as error:
-        if "memory" in str(error).lower():
+        if is_out_of_memory(error):
             raise MemoryError from error
         raise InputError(f"{path} is damaged or cut short: its voxels cannot be read; copy it again.") from error
 

@@ -7,13 +7,18 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from ..core.errors import MemoryExhaustedError, UsageError
+from ..core.errors import MemoryExhaustedError, UsageError, is_out_of_memory
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
-_OUT_OF_MEMORY = re.compile(r"out of memory|(can't|cannot|failed to) allocate memory|bad_?alloc", re.IGNORECASE)
+
+
+def check_device_name(name: str) -> None:
+    """UsageError unless `name` can be a device; whether it is there, only torch can tell."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f"Device '{name}' is unknown; use auto, cpu, cuda, cuda:N or mps.")
 
 
 def choose_device(name: str) -> str:
@@ -22,8 +27,7 @@ def choose_device(name: str) -> str:
     ``auto`` takes CUDA where it is there and the CPU otherwise; never MPS, which lacks some 3-D operations.
     Raises UsageError when the name is unknown or the device is not there.
     """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise UsageError(f"Device '{name}' is unknown; use auto, cpu, cuda, cuda:N or mps.")
+    check_device_name(name)
     if name == "cpu":
         return name
     if name == "mps":
@@ -53,29 +57,19 @@ def _cuda(name: str) -> str:
     raise UsageError(f"Device '{name}' is not available: {there}; use --device cpu or auto.")
 
 
-def tune_cpu(threads: int | None = None) -> None:
+def tune_cpu() -> None:
     """Make torch fast on the CPU of this process; call before the first forward pass.
 
     glibc hands every large activation back to the kernel, which costs up to half of the time; telling it to keep the
-    memory made one window 2.4 times faster.  The process then keeps what it once needed.  threads: None leaves
-    torch's own choice (one per physical core, or OMP_NUM_THREADS).
+    memory made one window 2.4 times faster.  The process then keeps what it once needed.  Nothing happens where there
+    is no glibc, or where the user has set MALLOC_MMAP_MAX_.
     """
-    _keep_freed_memory()
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-
-
-def _keep_freed_memory() -> bool:
-    """Switch off mmap and trimming in glibc's malloc; False where there is no glibc or the user has set it himself."""
     if not sys.platform.startswith("linux") or "MALLOC_MMAP_MAX_" in os.environ:
-        return False
-    try:
+        return
+    with suppress(OSError, AttributeError):  # another C library
         libc = ctypes.CDLL("libc.so.6")
-        return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
-    except (OSError, AttributeError):
-        return False
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager
@@ -84,13 +78,8 @@ def memory_guard() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise MemoryExhaustedError(
             "Out of memory: close other programs, crop the scan to the spine, or use --device cpu if a GPU was in use."
         ) from error
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Torch (CPU, CUDA, MPS) and SimpleITK raise RuntimeErrors that only their text tells apart."""
-    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..anatomy import Level
 from ..errors import InputError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
@@ -43,16 +44,15 @@ def read(path: Path) -> tuple[LabelledPoint, ...]:
     except csv.Error as error:
         raise InputError(f"{path} is not a table of comma-separated values ({error}); export it again.") from error
     levels = parse_levels((row["label"] for row in rows), path)
-    return in_order((_point(level.name, row, axes, path) for level, row in zip(levels, rows, strict=True)), path)
+    return in_order((_point(level, row, axes, path) for level, row in zip(levels, rows, strict=True)), path)
 
 
-def _point(name: str, row: dict[str, str], axes: tuple[str, str, str], path: Path) -> LabelledPoint:
-    (level,) = parse_levels([name], path)
-    place = position((row[axis] for axis in axes), path, name)
+def _point(level: Level, row: dict[str, str], axes: tuple[str, str, str], path: Path) -> LabelledPoint:
+    place = position((row[axis] for axis in axes), path, level.name)
     x, y, z = (sign * value for sign, value in zip(_AXES[axes], place, strict=True))
     probability, remark = parse_description(row.get("description") or "")
     if row.get("probability"):
-        probability = _probability(row["probability"], name, path)
+        probability = _probability(row["probability"], level.name, path)
     return LabelledPoint(level, (x, y, z), probability, row.get("remark") or remark)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..anatomy import Level
 from ..errors import InputError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
@@ -20,10 +21,9 @@ SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
     "markups-schema-v1.0.4.json#"
 )
-UNSURE_BELOW = 0.5
-"""Points of lower probability are written unselected, which Slicer draws in `UNSURE_COLOUR`."""
 SURE_COLOUR = (0.35, 0.78, 0.98)
-UNSURE_COLOUR = (1.0, 0.6, 0.1)
+UNCERTAIN_COLOUR = (1.0, 0.6, 0.1)
+"""Uncertain points are written unselected, and Slicer draws those in this colour."""
 
 _SCHEMA_PATTERN = re.compile(r"markups-schema-v1\.[0-9]+\.[0-9]+\.json#*$")
 _TO_LPS = {"LPS": (1, 1, 1), "RAS": (-1, -1, 1)}
@@ -56,7 +56,7 @@ def _control_point(number: int, point: LabelledPoint) -> dict[str, Any]:
         "associatedNodeID": "",
         "position": [float(value) for value in point.position_lps_mm],
         "orientation": _ORIENTATION,
-        "selected": point.probability >= UNSURE_BELOW,
+        "selected": not point.is_uncertain,
         "locked": False,
         "visibility": True,
         "positionStatus": "defined",
@@ -71,7 +71,7 @@ def _display() -> dict[str, Any]:
     return {
         "visibility": True,
         "opacity": 1.0,
-        "color": UNSURE_COLOUR,
+        "color": UNCERTAIN_COLOUR,
         "selectedColor": SURE_COLOUR,
         "activeColor": (0.4, 1.0, 0.0),
         "propertiesLabelVisibility": False,
@@ -108,7 +108,7 @@ def read(path: Path) -> tuple[LabelledPoint, ...]:
     content = load_json(path)
     try:
         if not _SCHEMA_PATTERN.search(content["@schema"]):
-            raise InputError(f"{path} follows '{content['@schema']}', not version 1 of Slicer's markups format.")
+            raise InputError(f"{path} follows '{content['@schema']}', not version 1 of Slicer's markups format; save it again in Slicer.")
         pairs = [
             (control, markup.get("coordinateSystem", "LPS"))
             for markup in content["markups"]
@@ -125,7 +125,7 @@ def read(path: Path) -> tuple[LabelledPoint, ...]:
     return in_order((_point(level, *pair, path) for level, pair in zip(levels, pairs, strict=True)), path)
 
 
-def _point(level: Any, control: dict[str, Any], system: object, path: Path) -> LabelledPoint:
+def _point(level: Level, control: dict[str, Any], system: object, path: Path) -> LabelledPoint:
     if str(system) not in _TO_LPS:
         raise InputError(f"{path} has the unknown coordinate system '{system}'; LPS or RAS is needed.")
     signs = _TO_LPS[str(system)]

@@ -122,9 +122,8 @@ def centre_targets(positions_mm: Tensor, sigmas_mm: Tensor, shape_zyx: tuple[int
     target = torch.zeros(shape_zyx)
     axes = [(torch.arange(n) + 0.5) * spacing_mm for n in shape_zyx]
     for position, sigma in zip(positions_mm, sigmas_mm, strict=True):
-        z, y, x = ((axis - p).square() for axis, p in zip(axes, position, strict=True))
-        squared = z[:, None, None] + y[:, None] + x
-        target = torch.maximum(target, torch.exp(squared / (-2 * sigma**2)))
+        z, y, x = (torch.exp((axis - p).square() / (-2 * sigma**2)) for axis, p in zip(axes, position, strict=True))
+        target = torch.maximum(target, z[:, None, None] * y[:, None] * x)
     return target
 
 
