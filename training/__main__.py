@@ -6,7 +6,7 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = ("prepare", "phantom", "train", "export", "validate", "evaluate", "bench")
+COMMANDS = ("prepare", "phantom", "train", "export", "calibrate", "validate", "evaluate", "bench")
 
 
 def main(argv: list[str] | None = None) -> int:

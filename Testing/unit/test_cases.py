@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from training.cases import cache_phantoms, cache_scans, read_cache
 from VertebraLabelingLib.core.anatomy import Level
+
+from training.cases import cache_phantoms, cache_scans, read_cache
 
 POINT_LPS = np.array([-31.0, 12.0, 205.0])
 

@@ -12,7 +12,6 @@ from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.readers import read_scan
 from VertebraLabelingLib.core.scan import Scan
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 SHAPE = (48, 64, 64)
 RANDOM = np.random.default_rng(7)
 _Z, _Y, _X = np.indices(SHAPE)
@@ -118,25 +117,37 @@ def test_too_small_volumes_are_refused():
         check_ct(scan_of(ct()[:2], spacing_mm=20.0))
 
 
+def real_scans(folder: Path) -> list[Path]:
+    """Torso and neck CTs without their label maps."""
+    files = [*folder.glob("ct/*.nii.gz"), *folder.glob("neck/*.nii.gz")]
+    return sorted(path for path in files if not path.name.endswith("_organs.nii.gz"))
+
+
+def passes_as_it_is_and_corrected_when_raw(path: Path) -> None:
+    scan = read_scan(path)
+    assert check_ct(scan) is scan, path.name
+    raw = replace(scan, hu=np.maximum(scan.hu, -1024) + 1024)
+    np.testing.assert_array_equal(check_ct(raw).hu, np.maximum(scan.hu, -1024), err_msg=path.name)
+
+
 @pytest.mark.shared
-def test_real_scans_pass_unmodified_and_corrected_when_raw():
-    """Some torso and neck scans, each as it is and with the rescale forgotten (all 185 were tried once)."""
-    if not SHARED.exists():
-        pytest.skip(f"{SHARED} is missing")
-    necks = sorted(path for path in (SHARED / "neck").glob("*.nii.gz") if "organs" not in path.name)
-    paths = [*sorted((SHARED / "ct").glob("*.nii.gz"))[1::3], *necks[::20]]
-    assert len(paths) > 10
+def test_a_few_small_real_scans_pass_and_are_corrected_when_raw(shared_data):
+    """A masked neck, a pelvis without a single lung, a thigh."""
+    for name in ("neck/neck-017.nii.gz", "ct/vhm-pelvis.nii.gz", "ct/sts-001.nii.gz"):
+        passes_as_it_is_and_corrected_when_raw(shared_data / name)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_all_real_scans_pass_and_are_corrected_when_raw(shared_data):
+    paths = real_scans(shared_data)
+    assert len(paths) > 150
     for path in paths:
-        scan = read_scan(path)
-        assert check_ct(scan) is scan, path.name
-        raw = replace(scan, hu=np.maximum(scan.hu, -1024) + 1024)
-        np.testing.assert_array_equal(check_ct(raw).hu, np.maximum(scan.hu, -1024), err_msg=path.name)
+        passes_as_it_is_and_corrected_when_raw(path)
 
 
 @pytest.mark.shared
-def test_real_label_maps_are_refused():
-    if not SHARED.exists():
-        pytest.skip(f"{SHARED} is missing")
-    for path in sorted((SHARED / "neck").glob("*_organs.nii.gz"))[:3]:
+def test_real_label_maps_are_refused(shared_data):
+    for path in sorted((shared_data / "neck").glob("*_organs.nii.gz"))[:3]:
         with pytest.raises(InputError, match="segmentation"):
             check_ct(read_scan(path))

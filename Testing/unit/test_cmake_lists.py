@@ -12,7 +12,7 @@ NOT_INSTALLED = {"CMakeLists.txt"}
 
 def listed(name: str) -> list[str]:
     """Entries of ``set(NAME …)`` in the module's CMakeLists.txt, comments and the module name resolved."""
-    text = re.sub(r"#.*", "", (MODULE / "CMakeLists.txt").read_text())
+    text = re.sub(r"#.*", "", (MODULE / "CMakeLists.txt").read_text(encoding="utf-8"))
     entries = re.search(rf"set\({name}\s+([^)]*)\)", text)
     assert entries is not None, f"VertebraLabeling/CMakeLists.txt sets no {name}"
     return entries[1].replace("${MODULE_NAME}", "VertebraLabeling").split()
@@ -49,7 +49,7 @@ def test_scripts_and_resources_are_in_the_right_list_and_sorted():
 
 
 def test_the_extension_has_the_metadata_that_the_catalogue_reads():
-    text = (ROOT / "CMakeLists.txt").read_text()
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert "project(VertebraLabeling)" in text
     assert re.search(r'set\s*\(EXTENSION_ICONURL\s*"([^"]+\.png)"[ ]*\)', text)
     assert re.search(r'set\s*\(EXTENSION_SCREENSHOTURLS\s*"([^"]+\.png)"\)', text)
@@ -59,5 +59,7 @@ def test_the_extension_has_the_metadata_that_the_catalogue_reads():
 
 
 def test_the_slicer_tests_are_registered():
-    registered = set(re.findall(r"SCRIPT (slicer/\S+)\)", (ROOT / "Testing" / "CMakeLists.txt").read_text()))
+    registered = set(
+        re.findall(r"SCRIPT (slicer/\S+)\)", (ROOT / "Testing" / "CMakeLists.txt").read_text(encoding="utf-8"))
+    )
     assert registered == {f"slicer/{path.name}" for path in (ROOT / "Testing" / "slicer").glob("*Test.py")}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from VertebraLabelingLib.core.errors import MemoryExhaustedError, UsageError
-from VertebraLabelingLib.engines.device import choose_device, memory_guard, tune_cpu
+from VertebraLabelingLib.engines.device import check_device_name, choose_device, memory_guard
 
 
 @pytest.fixture
@@ -45,8 +49,9 @@ def test_mps_only_where_it_is(monkeypatch):
 
 @pytest.mark.parametrize("name", ["", "gpu", "cuda:", "cuda:x", "CPU", "cpu:0", "cuda:-1"])
 def test_unknown_names(name):
-    with pytest.raises(UsageError, match="unknown"):
-        choose_device(name)
+    for check in (check_device_name, choose_device):
+        with pytest.raises(UsageError, match="unknown"):
+            check(name)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +85,20 @@ def test_other_errors_pass_unchanged():
     assert caught.value is error
 
 
-def test_tuning_sets_the_threads_and_leaves_torch_working():
-    before = torch.get_num_threads()
-    try:
-        tune_cpu(threads=1)
-        assert torch.get_num_threads() == 1
-        assert torch.ones(3, 3).matmul(torch.ones(3, 3)).sum() == 27
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+@pytest.mark.parametrize(("environment", "mapped"), [({}, False), ({"MALLOC_MMAP_MAX_": "65536"}, True)])
+def test_tuning_keeps_large_blocks_off_mmap_unless_the_user_has_set_it(environment, mapped):
+    """A freed block of 64 MB stays with the process, or goes back to the kernel at once."""
+    code = """
+import numpy as np
+from VertebraLabelingLib.engines.device import tune_cpu
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+tune_cpu()
+before = resident_mb()
+block = np.ones(2**23); del block
+print(resident_mb() - before < 32)
+"""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean | environment)
+    assert done.stdout.strip() == str(mapped), done.stderr

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import InputError, UsageError
-from VertebraLabelingLib.core.formats import markups, read_points, verse, write_points
+from VertebraLabelingLib.core.formats import read_points, verse, write_points
 from VertebraLabelingLib.core.geometry import Geometry
-from VertebraLabelingLib.core.labelling import LabelledPoint, Labelling
+from VertebraLabelingLib.core.labelling import UNCERTAIN_BELOW, LabelledPoint, Labelling
 
-ANNOTATIONS = Path(__file__).resolve().parents[3] / "shared" / "data" / "annotations"
 POINTS = (
     LabelledPoint(Level.T12, (1.25, -20.5, 300.0), 0.97),
     LabelledPoint(Level.T13, (1.5, -20.75, 280.0), 0.62),
@@ -75,7 +73,7 @@ def test_markups_file_has_the_values_that_slicer_writes(tmp_path):
 
 
 def test_improbable_points_are_not_selected(tmp_path):
-    at = (LabelledPoint(Level.L1, (0, 0, 0), 0.499), LabelledPoint(Level.L2, (0, 0, 0), markups.UNSURE_BELOW))
+    at = (LabelledPoint(Level.L1, (0, 0, 0), 0.499), LabelledPoint(Level.L2, (0, 0, 0), UNCERTAIN_BELOW))
     write_points(tmp_path / "a.mrk.json", Labelling(at))
     (markup,) = json.loads((tmp_path / "a.mrk.json").read_text())["markups"]
     assert [control["selected"] for control in markup["controlPoints"]] == [False, True]
@@ -253,9 +251,7 @@ def test_mistakes_in_verse_files_are_named(tmp_path, content, message):
 
 
 @pytest.mark.shared
-def test_all_annotations_are_read():
-    if not ANNOTATIONS.exists():
-        pytest.skip(f"{ANNOTATIONS} is missing")
-    paths = sorted(ANNOTATIONS.glob("*.csv"))
+def test_all_annotations_are_read(shared_data):
+    paths = sorted((shared_data / "annotations").glob("*.csv"))
     assert len(paths) >= 20
     assert all(len(read_points(path)) >= 1 for path in paths)

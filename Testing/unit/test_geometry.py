@@ -51,6 +51,16 @@ def test_contains_reaches_to_the_outer_voxel_border():
     np.testing.assert_array_equal(geometry.contains_lps(points), [True, False, True, False, False])
 
 
+def test_corners_are_the_outer_voxel_borders():
+    geometry = oblique()
+    corners = geometry.corners_lps_mm
+    assert corners.shape == (8, 3)
+    index = geometry.index_zyx_from_lps(corners)
+    np.testing.assert_allclose(index.min(axis=0), -0.5, atol=1e-9)
+    np.testing.assert_allclose(index.max(axis=0), np.array(geometry.shape_zyx) - 0.5, atol=1e-9)
+    assert len(np.unique(index.round(6), axis=0)) == 8
+
+
 def test_scan_survives_the_way_to_simpleitk_and_back():
     hu = np.random.default_rng(0).normal(size=(7, 8, 9)).astype(np.float32)
     back = Scan.from_sitk(Scan(hu, oblique()).to_sitk())

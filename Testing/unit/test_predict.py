@@ -18,7 +18,7 @@ import pytest
 import SimpleITK as sitk
 from VertebraLabelingLib import __version__, outputs, predict
 from VertebraLabelingLib.core.anatomy import Level
-from VertebraLabelingLib.core.errors import NothingFoundError
+from VertebraLabelingLib.core.errors import NothingFoundError, UsageError
 from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.labelling import Alternative, Evidence, LabelledPoint, Labelling
@@ -26,6 +26,7 @@ from VertebraLabelingLib.core.scan import geometry_of
 from VertebraLabelingLib.engines import weights as store
 from VertebraLabelingLib.engines.weights import save_weights
 from VertebraLabelingLib.pipeline import inside, most_likely
+from VertebraLabelingLib.record import record_path
 
 LEVELS = (Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)
 POSITIONS = np.array([[2.0, -10.0 + 0.002 * z * z, z] for z in (70.0, 35.0, 0.0, -35.0, -68.0)])
@@ -120,7 +121,7 @@ def test_all_outputs_hold_the_same_points(method, body, out):
 def test_run_record(method, body, out):
     method()
     assert label(body, out, "--phantom") == 0
-    record = json.loads((out / "a.run.json").read_text())
+    record = json.loads(record_path(out / "a.mrk.json").read_text())
     assert record["versions"]["vertebra-labeling"] == __version__
     assert re.match(r"\d+\.\d+", record["versions"]["torch"])
     assert record["settings"] == {
@@ -157,7 +158,7 @@ def test_table_tells_alternatives_remarks_and_doubt():
     other = Alternative((Level.T10,), 1, 0.18)
     text = predict.table(Labelling((point,), (other,), (), False, ("L3 between L2 and L4 not found",)))
     assert re.search(r"T9 .* 40%  uncertain", text)
-    assert "1 level lower: 18%" in text
+    assert "1 level lower (18%)" in text
     assert "L3 between L2 and L4 not found" in text
 
 
@@ -194,6 +195,10 @@ def test_the_method_is_loaded_as_asked(method, body, out):
     settings = json.loads((out / "a.run.json").read_text())["settings"]
     assert settings["model_file"] == "mine.pt"
     assert settings["uses_sequence"] is False
+
+
+def test_the_record_lies_beside_markups_named_in_capitals():
+    assert record_path(Path("x/A.MRK.JSON")) == Path("x/A.run.json")
 
 
 def test_missing_folders_of_the_output_are_made(method, body, out):
@@ -243,6 +248,24 @@ def test_written_together_or_not_at_all(tmp_path):
     (tmp_path / "a").write_text("old")
     with pytest.raises(RuntimeError, match="stop"):
         outputs.write_together({tmp_path / "a": lambda p: p.write_text("new"), tmp_path / "b": broken})
+    assert files(tmp_path) == {"a"}
+    assert (tmp_path / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "in use by another program"), KeyboardInterrupt()])
+def test_a_move_that_fails_is_undone_for_all_files(tmp_path, monkeypatch, error):
+    """As when a CSV is open in Excel: the files that were already in place go, earlier ones come back."""
+    replace = Path.replace
+
+    def moved(source, target):
+        if target.name == "c":
+            raise error
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", moved)
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(UsageError if isinstance(error, OSError) else KeyboardInterrupt):
+        outputs.write_together({tmp_path / name: lambda p: p.write_text("new") for name in "abc"})
     assert files(tmp_path) == {"a"}
     assert (tmp_path / "a").read_text() == "old"
 
@@ -299,6 +322,9 @@ def test_a_parent_that_no_longer_listens_cancels(method, body, out):
         (["other"], "invalid choice"),
         (["label", "ct.nii", "--output", "a.mrk.json", "--method", "other"], "invalid choice"),
         (["label", "ct.nii", "--output", "a.mrk.json", "--quie"], "Unrecognized"),
+        (["label", "ct.nii", "--output", "a.mrk.json", "--device", "gpu"], "'gpu' is unknown"),
+        (["label", "ct.nii", "--output", "a.mrk.json", "--method", "sites", "--config", "paper"], "not from a paper"),
+        (["label", "ct.nii", "--output", f"{'a' * 300}.mrk.json"], "cannot be written"),
         (["label", "ct.nii", "--output", "a.json"], r"must end with \.mrk\.json"),
         (["label", "ct.nii", "--output", "a.mrk.json", "--verse", "b.mrk.json"], r"not \.mrk\.json"),
         (["label", "ct.nii", "--output", "a.mrk.json", "--preview", "b.jpg"], r"must end with \.png"),
@@ -410,12 +436,14 @@ def test_own_weights_that_are_missing_or_no_weights(method, body, out, tmp_path,
     assert "'corridor', not for 'sites'" in message
 
 
-def test_out_of_memory(method, body, out, capsys):
-    def exhaust():
+@pytest.mark.parametrize("stage", ["find", "preview"])
+def test_out_of_memory(method, body, out, capsys, monkeypatch, stage):
+    def exhaust(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    method(between=exhaust)
-    code, message = fails(method, body, out, capsys)
+    method(between=exhaust if stage == "find" else lambda: None)
+    monkeypatch.setattr("VertebraLabelingLib.preview.draw_preview", exhaust)
+    code, message = fails(method, body, out, capsys, "--preview", out / "a.png")
     assert code == 6
     assert "memory" in message
 

@@ -78,6 +78,8 @@ def test_four_dimensions_are_refused(tmp_path):
 def test_missing_empty_and_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_scan(tmp_path / "missing.nii")
+    with pytest.raises(InputError, match="cannot be opened"):
+        read_scan(tmp_path / ("too long" * 99))
     (tmp_path / "empty.nii").touch()
     with pytest.raises(InputError, match="is empty"):
         read_scan(tmp_path / "empty.nii")

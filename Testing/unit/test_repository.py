@@ -40,39 +40,39 @@ def test_the_root_file_is_there(name):
 
 
 def test_the_readme_names_the_two_commands():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make label CT=" in text
     assert "make test" in text
 
 
 def test_the_readme_names_every_exit_code():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     kinds = errors.VertebraLabelingError.__subclasses__()
     assert kinds
     assert [kind.__name__ for kind in kinds if f"| {kind.exit_code} |" not in text] == []
 
 
 def test_the_licence_is_apache_2():
-    text = (ROOT / "LICENSE.txt").read_text()
+    text = (ROOT / "LICENSE.txt").read_text(encoding="utf-8")
     assert "Apache License" in text
     assert "Version 2.0, January 2004" in text
-    assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text()
+    assert 'license = "Apache-2.0"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_torch_is_pinned():
-    assert '"torch==2.13.0",' in (ROOT / "pyproject.toml").read_text()
+    assert '"torch==2.13.0",' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_the_version_is_the_same_everywhere():
-    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
-    assert __version__ in (ROOT / "CHANGELOG.md").read_text()
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert __version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_ci_runs_make_test():
     run = ROOT / ".ci" / "run"
-    assert "make test" in run.read_text()
+    assert "make test" in run.read_text(encoding="utf-8")
     assert run.stat().st_mode & 0o111
-    assert "make test" in (ROOT / ".github" / "workflows" / "tests.yml").read_text()
+    assert "make test" in (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
 
 
 def test_no_volume_and_no_mesh_is_tracked(tracked):
@@ -89,6 +89,6 @@ def test_weights_are_small_and_match_the_manifest():
     if not MANIFEST.exists():
         assert not weights, "weights without models.json"
         pytest.skip("no weights yet")
-    listed = {entry["file"]: entry["sha256"] for entry in json.loads(MANIFEST.read_text())["models"]}
+    listed = {entry["file"]: entry["sha256"] for entry in json.loads(MANIFEST.read_text(encoding="utf-8"))["models"]}
     assert {name: hashlib.sha256(content).hexdigest() for name, content in weights.items()} == listed
     assert all(len(content) <= LARGEST_WEIGHTS_BYTES for content in weights.values())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
 from VertebraLabelingLib.core.chain import BestPaths, Chain, posterior
+from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.labelling import Evidence, Labelling
 from VertebraLabelingLib.core.sequence import SequenceSettings, build_chain, decode
 from VertebraLabelingLib.core.spine_axis import steps_along_spine
@@ -184,17 +186,10 @@ def test_a_route_past_a_missed_vertebra_is_as_long_as_its_steps() -> None:
 
 
 @pytest.mark.shared
-def test_spacings_agree_with_hand_placed_centroids() -> None:
-    import csv
-    from pathlib import Path
-
-    folder = Path(__file__).parents[3] / "shared" / "data" / "annotations"
-    if not folder.is_dir():
-        pytest.skip(f"the shared annotations are not at {folder}")
+def test_spacings_agree_with_hand_placed_centroids(shared_data: Path) -> None:
     ratios = []
-    for path in sorted(folder.glob("*.csv")):
-        with path.open() as file:
-            points = {L.parse(r["label"]): np.array([float(r[a]) for a in "xyz"]) for r in csv.DictReader(file)}
+    for path in sorted((shared_data / "annotations").glob("*.csv")):
+        points = {point.level: np.array(point.position_lps_mm) for point in read_points(path)}
         pairs = [(a, b) for a, b in itertools.pairwise(sorted(points)) if b in successors(a)]
         ratio = np.array([np.linalg.norm(points[b] - points[a]) / spacing_mm(a, b)[0] for a, b in pairs])
         ratios.extend(ratio / np.median(ratio) if len(ratio) > 3 else [])

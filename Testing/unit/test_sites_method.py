@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,15 @@ def test_finds_every_centre_where_it_is_in_the_patient() -> None:
     found = evidence.positions_lps_mm[np.argsort(-evidence.positions_lps_mm[:, 2])]
     assert np.abs(found - CENTRES_LPS).max() < 1.0
     assert set(evidence.level_log_probs.argmax(1)) == {REGULAR_LEVELS[20]}
+
+
+def test_a_network_of_another_grid_gets_the_scan_on_that_grid() -> None:
+    """Spacing travels in the weights; the scan is prepared at 2 mm, this network wants 1.5 mm."""
+    network = _BrightNet()
+    network.settings = replace(network.settings, spacing_mm=1.5)
+    evidence = Sites(network, _BrightCorridor(), {}).find(prepare(_scan(CENTRES_LPS)), silent)
+    found = evidence.positions_lps_mm[np.argsort(-evidence.positions_lps_mm[:, 2])]
+    assert found.shape == CENTRES_LPS.shape and np.abs(found - CENTRES_LPS).max() < 1.0
 
 
 def test_mirroring_changes_nothing_for_a_symmetric_network() -> None:

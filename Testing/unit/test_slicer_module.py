@@ -18,7 +18,7 @@ ALLOWED = {"slicer", "vtk", "qt", "ctk"}
 
 @pytest.fixture(scope="module")
 def tree() -> ast.Module:
-    return ast.parse((MODULE / f"{NAME}.py").read_text())
+    return ast.parse((MODULE / f"{NAME}.py").read_text(encoding="utf-8"))
 
 
 def test_it_imports_at_file_scope_only_what_slicer_always_has(tree):

@@ -11,7 +11,15 @@ import torch
 from VertebraLabelingLib.core.errors import ModelError, UsageError
 from VertebraLabelingLib.engines import weights as store
 from VertebraLabelingLib.engines.weights import find_model, load_model, load_weights, register_model, save_weights
-from VertebraLabelingLib.methods.registry import DEFAULT_METHOD, METHODS, load_method
+from VertebraLabelingLib.methods.integral_regression.method import CONFIGURATIONS
+from VertebraLabelingLib.methods.registry import (
+    CONFIGS,
+    DEFAULT_METHOD,
+    METHODS,
+    PAPER_METHODS,
+    check_choice,
+    load_method,
+)
 
 METADATA = {"model": "sites", "network": {"widths": [8, 16], "spacing_mm": 2.0}}
 
@@ -178,6 +186,14 @@ def test_weights_of_another_method_are_refused(file):
 def test_unknown_method_or_configuration(name, config):
     with pytest.raises(UsageError, match="'other' is unknown"):
         load_method(name, None, "cpu", config)
+
+
+def test_only_methods_from_a_paper_have_its_configuration():
+    assert set(PAPER_METHODS) < set(METHODS)
+    assert set(CONFIGURATIONS) == set(CONFIGS)
+    check_choice("integral-regression", "paper")
+    with pytest.raises(UsageError, match="not from a paper"):
+        load_method("sites", None, "cpu", "paper")
 
 
 def test_the_default_method_is_listed():

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 
 from .core.errors import UsageError
@@ -106,7 +107,7 @@ def _move_all(written: Mapping[Path, Path]) -> None:
         for target, temporary in written.items():
             earlier = temporary.with_name("earlier")
             if target.exists():
-                target.replace(earlier)
+                copyfile(target, earlier)
                 undo.append(partial(earlier.replace, target))
             else:
                 undo.append(partial(target.unlink, missing_ok=True))

@@ -20,7 +20,7 @@ from . import __version__
 from .console import cancellable, emit, progress_display, table
 from .core.errors import CancelledError, UsageError, VertebraLabelingError
 from .core.progress import Progress, part
-from .methods.registry import CONFIGS, DEFAULT_METHOD, METHODS, load_method, uses_sequence
+from .methods.registry import CONFIGS, DEFAULT_METHOD, METHODS, check_choice, load_method, uses_sequence
 
 if TYPE_CHECKING:
     from .outputs import OutputPaths, Writer
@@ -117,6 +117,7 @@ def run_label(args: argparse.Namespace) -> None:
     from .engines.device import check_device_name, memory_guard
     from .outputs import OutputPaths, write_together
 
+    check_choice(args.method, args.config)
     check_device_name(args.device)
     outputs = OutputPaths(args.output, args.csv, args.verse, args.preview)
     outputs.check(args.ct)

@@ -34,6 +34,11 @@ def prepare(scan: Scan, spacing_mm: float = PREPARED_SPACING_MM) -> Scan:
     return prepared
 
 
+def on_grid(scan: Scan, spacing_mm: float) -> Scan:
+    """A prepared scan on the grid of a network: itself when it has that spacing, else prepared again."""
+    return scan if np.allclose(scan.geometry.spacing_xyz_mm, spacing_mm) else prepare(scan, spacing_mm)
+
+
 def _shrunk(scan: Scan, spacing_mm: float) -> Scan:
     """Block-averaged by the largest whole factor per axis that stays at or below `spacing_mm`.
 

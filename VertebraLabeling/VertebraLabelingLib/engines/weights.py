@@ -109,7 +109,9 @@ def _bytes_of(path: Path) -> bytes:
     except FileNotFoundError:
         raise ModelError(f"Weights '{path}' are missing; check the path or install VertebraLabeling again.") from None
     except OSError as error:
-        raise ModelError(f"Weights '{path}' cannot be read ({error.strerror}); check the path and its permissions.") from error
+        raise ModelError(
+            f"Weights '{path}' cannot be read ({error.strerror}); check the path and its permissions."
+        ) from error
 
 
 def _unpacked(content: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -125,7 +127,9 @@ def _unpacked(content: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, 
     except MemoryError:
         raise
     except Exception as error:  # a foreign file fails in many ways (zip, pickle, key, type), all with one meaning
-        raise ModelError(f"'{path}' is not a weight file of VertebraLabeling ({FORMAT}); choose another file.") from error
+        raise ModelError(
+            f"'{path}' is not a weight file of VertebraLabeling ({FORMAT}); choose another file."
+        ) from error
 
 
 def find_model(model_id: str, folder: Path = MODELS_FOLDER) -> ModelEntry:

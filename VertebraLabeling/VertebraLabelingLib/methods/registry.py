@@ -16,6 +16,8 @@ METHODS: dict[str, str] = {
     "integral-regression": "The network of Qin et al.: all 26 levels at once by integral regression.",
 }
 DEFAULT_METHOD = "sites"
+PAPER_METHODS = ("integral-regression",)
+"""Methods that have the configuration "paper"."""
 CONFIGS: dict[str, str] = {
     "default": "what works best",
     "paper": "as the paper describes it, without the improvements of this project",
@@ -26,12 +28,9 @@ def load_method(name: str, model_file: Path | None = None, device: str = "cpu", 
     """The method ready to run on a torch device.
 
     model_file: weights of the user's own instead of the shipped, verified ones.
-    Raises UsageError for an unknown method or configuration, ModelError when weights are missing, altered or foreign.
+    Raises UsageError as `check_choice` does, ModelError when weights are missing, altered or foreign.
     """
-    if name not in METHODS:
-        raise UsageError(f"Method '{name}' is unknown; use one of: {', '.join(METHODS)}.")
-    if config not in CONFIGS:
-        raise UsageError(f"Configuration '{config}' is unknown; use one of: {', '.join(CONFIGS)}.")
+    check_choice(name, config)
     from ..engines.weights import load_model, load_weights
 
     weights = load_weights(model_file) if model_file is not None else load_model(name)
@@ -39,6 +38,16 @@ def load_method(name: str, model_file: Path | None = None, device: str = "cpu", 
     package = import_module(f".{name.replace('-', '_')}", __package__)
     method: Method = package.load(weights, load_model("corridor"), device, config)
     return method
+
+
+def check_choice(name: str, config: str) -> None:
+    """UsageError for an unknown method, an unknown configuration, and one that the method does not have."""
+    if name not in METHODS:
+        raise UsageError(f"Method '{name}' is unknown; use one of: {', '.join(METHODS)}.")
+    if config not in CONFIGS:
+        raise UsageError(f"Configuration '{config}' is unknown; use one of: {', '.join(CONFIGS)}.")
+    if config == "paper" and name not in PAPER_METHODS:
+        raise UsageError(f"Method '{name}' is not from a paper; use --config default or another method.")
 
 
 def uses_sequence(name: str, config: str) -> bool:

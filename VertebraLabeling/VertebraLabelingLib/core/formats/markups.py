@@ -108,7 +108,9 @@ def read(path: Path) -> tuple[LabelledPoint, ...]:
     content = load_json(path)
     try:
         if not _SCHEMA_PATTERN.search(content["@schema"]):
-            raise InputError(f"{path} follows '{content['@schema']}', not version 1 of Slicer's markups format; save it again in Slicer.")
+            raise InputError(
+                f"{path} follows '{content['@schema']}', not version 1 of Slicer's markups format; save it again there."
+            )
         pairs = [
             (control, markup.get("coordinateSystem", "LPS"))
             for markup in content["markups"]

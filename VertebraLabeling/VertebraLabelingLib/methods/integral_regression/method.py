@@ -14,8 +14,8 @@ from ...core.errors import NothingFoundError
 from ...core.fuse import Fused, Votes, kmeans_fusion, weighted_fusion
 from ...core.geometry import Points
 from ...core.labelling import Evidence
-from ...core.prepare import AIR_HU, prepare
-from ...core.progress import Progress
+from ...core.prepare import AIR_HU, on_grid
+from ...core.progress import Progress, part
 from ...core.scan import Scan
 from ...core.windows import crop, dense_windows, windows_along
 from ..base import fitting
@@ -74,13 +74,12 @@ class IntegralRegression:
 
     def find(self, scan: Scan, progress: Progress) -> Evidence:
         """One candidate per level that some window holds for present; see `Method.find`."""
-        spacing_mm = self._network.settings.spacing_mm
-        same_grid = np.allclose(scan.geometry.spacing_xyz_mm, spacing_mm)
-        grid = scan if same_grid else prepare(scan, spacing_mm)
-        votes = self._votes(grid, self._starts(scan, grid), progress)
+        progress("finding the spine", 0.0)
+        grid = on_grid(scan, self._network.settings.spacing_mm)
+        votes = self._votes(grid, self._starts(scan, grid), part(progress, 0.05, 1.0))
         fused = self._configuration.fuse(votes, self._configuration.threshold)
         if not np.isfinite(fused.positions_lps_mm).any():
-            raise NothingFoundError(f"No vertebra was found in '{scan.name}'; is the spine in the field of view?")
+            raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
         return evidence_of(fused)
 
     def _starts(self, scan: Scan, grid: Scan) -> NDArray[np.int64]:
@@ -100,11 +99,11 @@ class IntegralRegression:
         normalise = normaliser(torch.from_numpy(grid.hu), self._network.settings)
         presences, voxels = [], []
         for done, hu in self._batches(grid.hu, starts):
-            progress("network", done / len(starts))
+            progress("labelling", done / len(starts))
             presence, coordinates = self._forward(normalise(torch.from_numpy(hu)))
             presences.append(presence)
             voxels.append(coordinates)
-        progress("network", 1.0)
+        progress("labelling", 1.0)
         in_window = np.concatenate(voxels)
         last = np.array(self._network.settings.window_zyx) - 1
         border = np.minimum(in_window, last - in_window).min(axis=-1)

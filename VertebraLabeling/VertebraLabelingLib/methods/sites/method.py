@@ -14,7 +14,7 @@ from torch import Tensor
 from ...core.anatomy import REGULAR_LEVELS, Level
 from ...core.labelling import Evidence
 from ...core.mosaic import Mosaic
-from ...core.prepare import AIR_HU
+from ...core.prepare import AIR_HU, on_grid
 from ...core.progress import Progress
 from ...core.scan import Scan
 from ...core.windows import crop, windows_along
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ...engines.weights import Weights
 
 STRIDE_MM = 96.0
-LEAST_SCORE = 0.08
-"""Weaker peaks are not even candidates; the sequence decoder weighs the others."""
+LEAST_PEAK = 0.08
+"""Lower peaks are not even candidates; the sequence decoder weighs the others."""
 SAME_SITE_MM = 7.0
 """Two peaks that end closer than this after refinement are one vertebra (necks: at least 13 mm apart)."""
 LEAST_LOG_PROB = -12.0
@@ -36,7 +36,7 @@ LEAST_LOG_PROB = -12.0
 
 @dataclass(frozen=True)
 class _Read:
-    """What one window says of levels; corner_mm: of the window, from the corner of the scan's grid, z y x."""
+    """What one window says of levels; corner_mm: of the window, from the corner of the network's grid, z y x."""
 
     corner_mm: NDArray[np.float64]
     levels: Tensor
@@ -58,13 +58,14 @@ class Sites:
         progress("finding the spine", 0.0)
         curve = spine_curve(scan, self._corridor)
         settings = self._network.settings
-        starts = self._starts(scan, curve)
+        grid = on_grid(scan, settings.spacing_mm)
+        starts = self._starts(grid, curve)
         window = tuple(n // 2 for n in settings.window_zyx)
         mosaic = Mosaic(starts // 2, window, channels=2)
         reads = []
         for n, start in enumerate(starts):
             progress("labelling", 0.05 + 0.9 * n / len(starts))
-            output = self._run(crop(scan.hu, start, settings.window_zyx, AIR_HU))
+            output = self._run(crop(grid.hu, start, settings.window_zyx, AIR_HU))
             mosaic.add(start // 2, torch.stack([output.centre[0].sigmoid(), output.integral[0]]).cpu().numpy())
             reads.append(_Read(start * settings.spacing_mm, output.levels[0].cpu()))
         progress("labelling", 0.95)
@@ -72,13 +73,13 @@ class Sites:
         sites_mm, scores = find_sites(centre, integral, settings)
         sites_mm = sites_mm + mosaic.origin_zyx * settings.centre_spacing_mm
         level_log_probs = read_levels(sites_mm, reads, settings)
-        positions = scan.geometry.lps_from_index_zyx(sites_mm / settings.spacing_mm - 0.5)
+        positions = grid.geometry.lps_from_index_zyx(sites_mm / settings.spacing_mm - 0.5)
         return Evidence(positions, level_log_probs, scores)
 
-    def _starts(self, scan: Scan, curve_lps_mm: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _starts(self, grid: Scan, curve_lps_mm: NDArray[np.float64]) -> NDArray[np.int64]:
         """Starts of the windows along the curve, even, so that the centre maps of all windows share one grid."""
         settings = self._network.settings
-        index = scan.geometry.index_zyx_from_lps(curve_lps_mm)
+        index = grid.geometry.index_zyx_from_lps(curve_lps_mm)
         starts = windows_along(index, settings.window_zyx, int(STRIDE_MM / settings.spacing_mm))
         return starts // 2 * 2
 
@@ -102,8 +103,9 @@ def find_sites(
     centre: (z, y, x) probability.  integral: (z, y, x) logits of the site expectation.
     """
     highest = F.max_pool3d(centre[None], 3, stride=1, padding=1)[0]
-    seeds = ((centre == highest) & (centre > LEAST_SCORE)).nonzero()
-    scores = centre[tuple(seeds.T)]
+    seeds = ((centre == highest) & (centre > LEAST_PEAK)).nonzero()
+    slope, offset = settings.score_calibration
+    scores = (slope * centre[tuple(seeds.T)].logit(eps=1e-6) + offset).sigmoid()
     order = scores.argsort(descending=True)
     refined = integral_regression(integral, seeds[order], settings.integral_radius_mm, settings.centre_spacing_mm)
     positions = refined.numpy().astype(float).reshape(-1, 3)
@@ -144,8 +146,8 @@ def _all_levels(regular: NDArray[np.float64]) -> NDArray[np.float64]:
     return log_probs - np.log(np.exp(log_probs).sum(1, keepdims=True))
 
 
-def load(weights: Weights, corridor: Weights, device: str, config: str = "default") -> Sites:
-    """The method from its weight files; ModelError when they do not fit."""
+def load(weights: Weights, corridor: Weights, device: str, config: str) -> Sites:
+    """The method ready to run; it has one configuration.  ModelError when the weights do not fit the network."""
     with fitting(weights):
         network = SitesNet(SitesSettings.from_metadata(weights.metadata["network"]))
         network.load_state_dict(weights.state_dict)

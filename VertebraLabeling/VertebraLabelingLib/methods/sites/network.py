@@ -25,6 +25,7 @@ class SitesSettings:
     spacing_mm: of the input grid; the centre map has twice, the level logits four times that spacing.
     window_zyx: input voxels.  hu_ranges: one input channel per range, mapped to -1..1.
     integral_radius_mm: neighbourhood of the integral regression.
+    score_calibration: (slope, offset) from the logit of a peak's height to the logit of its being a vertebra.
     """
 
     spacing_mm: float = 2.0
@@ -33,13 +34,15 @@ class SitesSettings:
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     levels: int = 26
     integral_radius_mm: float = 10.0
+    score_calibration: tuple[float, float] = (1.0, 0.0)
 
     @classmethod
     def from_metadata(cls, values: dict[str, Any]) -> SitesSettings:
         """Settings from plain JSON values."""
         values = dict(values)
-        for key in ("window_zyx", "widths"):
-            values[key] = tuple(values[key])
+        for key in ("window_zyx", "widths", "score_calibration"):
+            if key in values:
+                values[key] = tuple(values[key])
         values["hu_ranges"] = tuple((low, high) for low, high in values["hu_ranges"])
         return cls(**values)
 
