@@ -70,3 +70,9 @@ def test_scan_survives_the_way_to_simpleitk_and_back():
 
 def test_geometry_of_reads_size_in_array_order():
     assert geometry_of(sitk.Image([9, 8, 7], sitk.sitkInt16)).shape_zyx == (7, 8, 9)
+
+
+def test_distance_to_the_border_in_mm():
+    geometry = Geometry((10, 10, 10), (1.0, 2.0, 3.0))
+    inside, outside = [5.0, 9.0, 1.5], [5.0, 9.0, -4.5]
+    np.testing.assert_allclose(geometry.border_distance_mm(np.array([inside, outside])), [3.0, -3.0])

@@ -25,7 +25,7 @@ from VertebraLabelingLib.core.labelling import Alternative, Evidence, LabelledPo
 from VertebraLabelingLib.core.scan import geometry_of
 from VertebraLabelingLib.engines import weights as store
 from VertebraLabelingLib.engines.weights import save_weights
-from VertebraLabelingLib.pipeline import inside, most_likely
+from VertebraLabelingLib.pipeline import inside, most_likely, with_border_remarks
 from VertebraLabelingLib.record import record_path
 
 LEVELS = (Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)
@@ -504,3 +504,12 @@ def test_most_likely_takes_the_better_of_two_and_sorts():
     assert labelling.points[1].position_lps_mm == (0, 0, 9)
     assert labelling.points[1].probability == pytest.approx(0.6 * 0.97)
     assert most_likely(sure_evidence((), [])).points == ()
+
+
+def test_points_whose_body_the_border_may_cut_say_so():
+    geometry = Geometry((50, 30, 30), (2.0, 2.0, 2.0))
+    doubtful = LabelledPoint(Level.L1, (30, 30, 5), 0.3, "uncertain")
+    labelling = Labelling((LabelledPoint(Level.T12, (30, 30, 40)), doubtful))
+    middle, border = with_border_remarks(labelling, geometry).points
+    assert middle.remark == ""
+    assert border.remark == "uncertain; next to the border of the scan"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from .core.progress import Progress, part, silent
 from .core.scan import Scan
 from .core.sequence import decode as decode_sequence
 from .methods.base import Method
+
+
+BORDER_MM = 10.0
+"""About half the height of a vertebral body."""
 
 
 @dataclass
@@ -68,13 +72,24 @@ def label_scan(scan: Scan, method: Method, progress: Progress = silent, decode: 
     if not labelling.points:
         raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
     progress("naming", 1.0)
-    return LabelledScan(scan, labelling, watch.seconds)
+    return LabelledScan(scan, with_border_remarks(labelling, scan.geometry), watch.seconds)
 
 
 def inside(evidence: Evidence, geometry: Geometry) -> Evidence:
     """The candidates whose position lies inside a grid: a body centre outside the volume is not in view."""
     keep = geometry.contains_lps(evidence.positions_lps_mm)
     return Evidence(evidence.positions_lps_mm[keep], evidence.level_log_probs[keep], evidence.scores[keep])
+
+
+def with_border_remarks(labelling: Labelling, geometry: Geometry) -> Labelling:
+    """The labelling with a remark at each point whose body the border of the scan may cut."""
+    distances = geometry.border_distance_mm(np.array([point.position_lps_mm for point in labelling.points]))
+    pairs = zip(labelling.points, distances, strict=True)
+    return replace(labelling, points=tuple(_beside_border(p) if d < BORDER_MM else p for p, d in pairs))
+
+
+def _beside_border(point: LabelledPoint) -> LabelledPoint:
+    return replace(point, remark="; ".join(filter(None, (point.remark, "next to the border of the scan"))))
 
 
 def most_likely(evidence: Evidence) -> Labelling:

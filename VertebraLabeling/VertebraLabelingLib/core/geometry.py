@@ -59,5 +59,11 @@ class Geometry:
 
     def contains_lps(self, points_lps_mm: Points) -> NDArray[np.bool_]:
         """Whether each point (..., 3) lies inside the outer voxel borders."""
-        index = self.index_zyx_from_lps(points_lps_mm)
-        return np.all((index >= -0.5) & (index <= np.asarray(self.shape_zyx) - 0.5), axis=-1)
+        return self.border_distance_mm(points_lps_mm) >= 0
+
+    def border_distance_mm(self, points_lps_mm: Points) -> NDArray[np.float64]:
+        """Distance (...) in mm of each point (..., 3) to the nearest outer voxel border, negative outside the grid."""
+        from_low = self.index_zyx_from_lps(points_lps_mm) + 0.5
+        from_either = np.minimum(from_low, np.asarray(self.shape_zyx) - from_low)
+        distance: NDArray[np.float64] = np.min(from_either * np.asarray(self.spacing_zyx_mm), axis=-1)
+        return distance
