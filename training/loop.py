@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.engines.device import tune_cpu
 
 from .cases import Case
 from .sampling import draw_window
@@ -104,6 +105,7 @@ def train(task: Task, cases: list[Case], run: RunSettings, folder: Path, start: 
     """Train and return the last checkpoint; `start` gives initial weights (a checkpoint of the same network)."""
     lightning.seed_everything(run.seed, verbose=False)
     torch.set_num_threads(run.threads)
+    tune_cpu()
     module = Training(task, run)
     if start is not None:
         module.network.load_state_dict(averaged_weights(start))

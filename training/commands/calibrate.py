@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     weights.require_model("sites")
     network = {**weights.metadata["network"], "score_calibration": [1.0, 0.0]}
     metadata = {**weights.metadata, "network": network}
-    method = load(replace(weights, metadata=metadata), load_model("corridor"), "cpu")
+    method = load(replace(weights, metadata=metadata), load_model("corridor"), "cpu", "default")
     scores, truths = judged_candidates(method, read_cache(args.cache, (args.split,)))
     network["score_calibration"] = list(fitted(scores, truths))
     sha256 = save_weights(args.weights, weights.state_dict, metadata)
