@@ -25,7 +25,7 @@ from VertebraLabelingLib.core.labelling import Alternative, Evidence, LabelledPo
 from VertebraLabelingLib.core.scan import geometry_of
 from VertebraLabelingLib.engines import weights as store
 from VertebraLabelingLib.engines.weights import save_weights
-from VertebraLabelingLib.pipeline import inside, most_likely, with_border_remarks
+from VertebraLabelingLib.pipeline import inside, is_lone_guess, most_likely, with_border_remarks
 from VertebraLabelingLib.record import record_path
 
 LEVELS = (Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)
@@ -513,3 +513,9 @@ def test_points_whose_body_the_border_may_cut_say_so():
     middle, border = with_border_remarks(labelling, geometry).points
     assert middle.remark == ""
     assert border.remark == "uncertain; next to the border of the scan"
+
+
+@pytest.mark.parametrize(("probabilities", "lone"), [([0.2], True), ([0.9], False), ([0.2, 0.2], False), ([], False)])
+def test_one_point_of_an_uncertain_name_is_no_labelling(probabilities, lone):
+    points = (LabelledPoint(LEVELS[n], (0, 0, -30.0 * n), p) for n, p in enumerate(probabilities))
+    assert is_lone_guess(Labelling(tuple(points))) is lone

@@ -96,14 +96,14 @@ def test_no_spine_is_said_and_cancel_stops() -> None:
         _method().find(prepare(_scan(CENTRES_LPS)), stop)
 
 
-def test_double_peaks_of_one_body_become_one_site() -> None:
-    centre = torch.zeros(20, 10, 10)
-    centre[5, 5, 5], centre[5, 5, 6], centre[14, 5, 5] = 0.9, 0.9, 0.5
+def test_every_peak_is_a_site_with_its_calibrated_height() -> None:
+    centre = torch.full((20, 10, 10), 1e-3)
+    centre[5, 5, 5], centre[14, 5, 5], centre[10, 2, 2] = 0.9, 0.5, 0.05
     logits = torch.full_like(centre, -20.0)
-    logits[5, 5, 5], logits[5, 5, 6], logits[14, 5, 5] = 5.0, 5.0, 5.0
-    positions, scores = find_sites(centre, logits, SitesSettings())
-    np.testing.assert_allclose(positions, [[22.0, 22.0, 24.0], [58.0, 22.0, 22.0]], atol=1e-3)
-    np.testing.assert_allclose(scores, [0.9, 0.5])
+    logits[5, 5, 5], logits[14, 5, 5] = 5.0, 5.0
+    positions, scores = find_sites(centre, logits, SitesSettings(score_calibration=(2.0, 1.0)))
+    np.testing.assert_allclose(positions, [[22.0, 22.0, 22.0], [58.0, 22.0, 22.0]], atol=1e-3)
+    np.testing.assert_allclose(scores, [1 / (1 + np.exp(-(2 * np.log(9) + 1))), 1 / (1 + np.exp(-1))], rtol=1e-5)
 
 
 def test_an_empty_map_has_no_sites() -> None:

@@ -20,7 +20,6 @@ from .core.scan import Scan
 from .core.sequence import decode as decode_sequence
 from .methods.base import Method
 
-
 BORDER_MM = 10.0
 """About half the height of a vertebral body."""
 
@@ -69,7 +68,7 @@ def label_scan(scan: Scan, method: Method, progress: Progress = silent, decode: 
     progress("naming", 0.95)
     with watch.stage("name"):
         labelling = decode_sequence(evidence) if decode else most_likely(evidence)
-    if not labelling.points:
+    if not labelling.points or is_lone_guess(labelling):
         raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
     progress("naming", 1.0)
     return LabelledScan(scan, with_border_remarks(labelling, scan.geometry), watch.seconds)
@@ -79,6 +78,11 @@ def inside(evidence: Evidence, geometry: Geometry) -> Evidence:
     """The candidates whose position lies inside a grid: a body centre outside the volume is not in view."""
     keep = geometry.contains_lps(evidence.positions_lps_mm)
     return Evidence(evidence.positions_lps_mm[keep], evidence.level_log_probs[keep], evidence.scores[keep])
+
+
+def is_lone_guess(labelling: Labelling) -> bool:
+    """Whether all there is is one point of an uncertain name: more often the head of a femur than a vertebra."""
+    return len(labelling.points) == 1 and labelling.points[0].is_uncertain
 
 
 def with_border_remarks(labelling: Labelling, geometry: Geometry) -> Labelling:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...core.anatomy import REGULAR_LEVELS, Level
+from ...core.doubles import merge_doubles
 from ...core.labelling import Evidence
 from ...core.mosaic import Mosaic
 from ...core.prepare import AIR_HU, on_grid
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 STRIDE_MM = 96.0
 LEAST_PEAK = 0.08
 """Lower peaks are not even candidates; the sequence decoder weighs the others."""
-SAME_SITE_MM = 7.0
-"""Two peaks that end closer than this after refinement are one vertebra (necks: at least 13 mm apart)."""
 LEAST_LOG_PROB = -12.0
 
 
@@ -74,7 +73,7 @@ class Sites:
         sites_mm = sites_mm + mosaic.origin_zyx * settings.centre_spacing_mm
         level_log_probs = read_levels(sites_mm, reads, settings)
         positions = grid.geometry.lps_from_index_zyx(sites_mm / settings.spacing_mm - 0.5)
-        return Evidence(positions, level_log_probs, scores)
+        return merge_doubles(Evidence(positions, level_log_probs, scores))
 
     def _starts(self, grid: Scan, curve_lps_mm: NDArray[np.float64]) -> NDArray[np.int64]:
         """Starts of the windows along the curve, even, so that the centre maps of all windows share one grid."""
@@ -98,7 +97,7 @@ class Sites:
 def find_sites(
     centre: Tensor, integral: Tensor, settings: SitesSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Refined positions (n, 3) z, y, x in mm from the map's corner, and scores (n,), strongest first.
+    """Refined positions (n, 3) z, y, x in mm from the map's corner, and scores (n,), one for each peak.
 
     centre: (z, y, x) probability.  integral: (z, y, x) logits of the site expectation.
     """
@@ -106,20 +105,8 @@ def find_sites(
     seeds = ((centre == highest) & (centre > LEAST_PEAK)).nonzero()
     slope, offset = settings.score_calibration
     scores = (slope * centre[tuple(seeds.T)].logit(eps=1e-6) + offset).sigmoid()
-    order = scores.argsort(descending=True)
-    refined = integral_regression(integral, seeds[order], settings.integral_radius_mm, settings.centre_spacing_mm)
-    positions = refined.numpy().astype(float).reshape(-1, 3)
-    kept = _apart(positions, SAME_SITE_MM)
-    return positions[kept], scores[order].numpy().astype(float)[kept]
-
-
-def _apart(positions_mm: NDArray[np.float64], distance_mm: float) -> list[int]:
-    """Indices of the positions that are not within `distance_mm` of an earlier one that is kept."""
-    kept: list[int] = []
-    for n, position in enumerate(positions_mm):
-        if all(np.linalg.norm(position - positions_mm[other]) >= distance_mm for other in kept):
-            kept.append(n)
-    return kept
+    refined = integral_regression(integral, seeds, settings.integral_radius_mm, settings.centre_spacing_mm)
+    return refined.numpy().astype(float).reshape(-1, 3), scores.numpy().astype(float)
 
 
 def read_levels(sites_mm: NDArray[np.float64], reads: list[_Read], settings: SitesSettings) -> NDArray[np.float64]:
