@@ -61,5 +61,5 @@ $(LABEL_STAMP): pyproject.toml | $(VENV_PYTHON)
 	@touch $@
 
 $(DEV_STAMP): $(LABEL_STAMP)
-	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable ".[train,dev]"
+	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable ".[train,slicer,dev]"
 	@touch $@

@@ -6,12 +6,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets  # noqa: E402
 from VertebraLabelingLib.methods.intensity import normalise  # noqa: E402
 from VertebraLabelingLib.methods.sites.network import (  # noqa: E402
     SitesNet,
     SitesSettings,
-    centre_loss,
-    centre_targets,
     integral_regression,
     neighbourhood,
     read_at,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets
 from VertebraLabelingLib.methods.corridor import CorridorNet, CorridorSettings
 from VertebraLabelingLib.methods.intensity import normalise
-from VertebraLabelingLib.methods.sites.network import centre_loss, centre_targets
 
 from ..sampling import Window, WindowSettings
 from . import Sample

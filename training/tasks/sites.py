@@ -9,13 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region
+from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets
 from VertebraLabelingLib.methods.intensity import normalise
 from VertebraLabelingLib.methods.sites.network import (
     SitesNet,
     SitesOutput,
     SitesSettings,
-    centre_loss,
-    centre_targets,
     integral_regression,
     read_at,
 )
