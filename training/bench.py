@@ -6,9 +6,9 @@ Everything that is large runs in a child process, since the peak memory of a chi
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,14 +90,27 @@ def write_body_phantom(path: Path, seed: int = 0) -> None:
     sitk.WriteImage(resampler.Execute(phantom), str(path))
 
 
+_WATCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+_, status, usage = os.wait4(subprocess.Popen(sys.argv[2:]).pid, 0)
+seconds = time.perf_counter() - start
+with open(sys.argv[1], "w") as file:
+    json.dump([seconds, usage.ru_maxrss, os.waitstatus_to_exitcode(status)], file)
+"""
+
+
 def run_child(command: Sequence[str]) -> ChildRun:
-    """Run a command to its end (POSIX).  Its output goes where that of this process goes."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    """Run a command to its end (POSIX).  Its output goes where that of this process goes.
+
+    A bare interpreter starts it: the peak memory of a process counts from that of the one that started it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        subprocess.run([sys.executable, "-S", "-c", _WATCH, str(report), *command], check=True)
+        seconds, peak, exit_code = json.loads(report.read_text(encoding="utf-8"))
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, kilobytes elsewhere
-    return ChildRun(time.perf_counter() - start, usage.ru_maxrss * unit, process.returncode)
+    return ChildRun(seconds, peak * unit, exit_code)
 
 
 def run_pipeline(ct: Path, folder: Path, method: str, config: str) -> PipelineRun:

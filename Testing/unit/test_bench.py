@@ -12,7 +12,9 @@ from training.bench import ChildRun, PipelineRun, PlainUnet, UnetRun, run_child,
 
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory of a child is read with wait4")
 def test_a_child_is_timed_and_its_peak_memory_is_its_own():
+    burden = b"x" * 400_000_000
     small = run_child([sys.executable, "-c", "pass"])
+    assert small.peak_bytes < len(burden), "the memory of this process is not the child's"
     large = run_child([sys.executable, "-c", "import time; b = b'x' * 600_000_000; time.sleep(0.2)"])
     assert small.exit_code == large.exit_code == 0
     assert large.peak_bytes >= 600_000_000 and large.peak_bytes > small.peak_bytes
