@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.errors import NothingFoundError, UsageError
 from VertebraLabelingLib.core.geometry import Geometry
+from VertebraLabelingLib.core.prepare import AIR_HU
 from VertebraLabelingLib.core.progress import silent
 from VertebraLabelingLib.core.scan import Scan
 
@@ -24,7 +25,7 @@ UNKNOWN_WITHIN_MM = 20.0
 
 def scan_of(case: Case) -> Scan:
     """The cached volume at 2 mm as a prepared scan."""
-    hu = np.maximum(case.volume(2.0), -1000).astype(np.float32)
+    hu = np.maximum(case.volume(2.0), AIR_HU).astype(np.float32)
     z, y, x = (float(v) for v in case.corner_zyx_mm + 1.0)
     nz, ny, nx = hu.shape
     return Scan(hu, Geometry((nz, ny, nx), (2.0, 2.0, 2.0), (x, y, z)), case.id)

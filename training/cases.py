@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,11 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.prepare import prepare
+from VertebraLabelingLib.core.readers import read_scan
 from VertebraLabelingLib.core.scan import Scan
+
+from .scan_list import annotated_rows
 
 GRIDS_MM = (2.0, 4.0, 8.0)
 CONTINUATION = np.arange(0.9, 2.6, 0.35)
@@ -55,14 +57,12 @@ class Case:
 
 def cache_scans(data: Path, cache: Path) -> Iterator[Case]:
     """Cache every annotated scan (and the negatives) of `data`/scans.csv; those already there are left."""
-    with (data / "scans.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] in ("train", "val") and row["levels"]]
-    for row in rows:
+    for row in annotated_rows(data / "scans.csv", ("train", "val")):
         weight = 0.35 if row["levels"] == "none" else 0.6 if row["file"].startswith("neck/") else 1.0
         levels, points = _read_annotation(data / "annotations" / f"{row['id']}.csv")
         if not _description_file(cache, row["id"]).exists():
-            image = sitk.ReadImage(str(data / row["file"]), sitk.sitkFloat32)
-            _store(cache, Scan.from_sitk(image, row["id"]), row["split"], levels, points, weight)
+            scan = replace(read_scan(data / row["file"]), name=row["id"])
+            _store(cache, scan, row["split"], levels, points, weight)
         yield _load(_description_file(cache, row["id"]))
 
 
@@ -124,13 +124,10 @@ def _description_file(folder: Path, name: str) -> Path:
 
 
 def _read_annotation(file: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Levels (n,) and centroids (n, 3) z, y, x of a `label,x,y,z` file; empty when there is none."""
-    if not file.exists():
-        return np.empty(0, np.int64), np.empty((0, 3))
-    with file.open() as handle:
-        rows = [(Level.parse(r["label"]), float(r["z"]), float(r["y"]), float(r["x"])) for r in csv.DictReader(handle)]
-    rows.sort()
-    return np.array([r[0] for r in rows], np.int64), np.array([r[1:] for r in rows])
+    """Levels (n,) and centroids (n, 3) z, y, x of an annotation; empty when there is none."""
+    points = sorted(read_points(file), key=lambda point: point.level) if file.exists() else []
+    positions = np.array([point.position_lps_mm[::-1] for point in points]).reshape(-1, 3)
+    return np.array([point.level for point in points], np.int64), positions
 
 
 def _continued(before: NDArray[np.float64], last: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-AIR_HU = -1000.0
+from VertebraLabelingLib.core.prepare import AIR_HU
 
 Degradation = Callable[[Tensor, np.random.Generator], Tensor]
 

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from VertebraLabelingLib.core.prepare import AIR_HU
 
 from .cases import Case
-from .degrade import AIR_HU, degraded
+from .degrade import degraded
 
 CUT_MARGIN_MM = 9.0
 """A centre this close to the end of the field of view is neither demanded nor forbidden."""

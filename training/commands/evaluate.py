@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import re
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.console import Console
-from VertebraLabelingLib.core.errors import InputError, UsageError
+from VertebraLabelingLib.core.errors import UsageError
 from VertebraLabelingLib.core.files import atomic_write
 from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.labelling import LabelledPoint
@@ -19,6 +18,7 @@ from VertebraLabelingLib.core.readers import read_scan
 
 from ..evaluate import ScanResult, evaluate_scan
 from ..evaluation_report import json_report, markdown_report, rich_report
+from ..scan_list import annotated_rows
 
 POINT_SUFFIXES = (".mrk.json", "_ctd.json", ".csv")
 """Files that hold points; where a scan has several, the first suffix in this order is read."""
@@ -109,7 +109,7 @@ def read_truths(
     """Scan id -> true points: of every file, or of one split of a list, scans without a vertebra included."""
     if scans is None:
         return {name: read_scan_points(name, path, images) for name, path in files.items()}
-    rows = [row for row in _rows(scans) if row["split"] == split and row["levels"]]
+    rows = annotated_rows(scans, (split,))
     if not rows:
         raise UsageError(f"'{scans}' lists no annotated scan of the split '{split}'.")
     missing = [row["id"] for row in rows if row["levels"] != "none" and row["id"] not in files]
@@ -117,16 +117,6 @@ def read_truths(
         raise UsageError(f"The truth has no points for {', '.join(missing)}, which '{scans}' lists.")
     names = [row["id"] for row in rows]
     return {name: read_scan_points(name, files[name], images) if name in files else () for name in names}
-
-
-def _rows(scans: Path) -> list[dict[str, str]]:
-    try:
-        rows = list(csv.DictReader(scans.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
-        raise InputError(f"'{scans}' cannot be read ({error.strerror}); check the path.") from error
-    if rows and not {"id", "split", "levels"} <= rows[0].keys():
-        raise InputError(f"'{scans}' has no header with id, split and levels.")
-    return rows
 
 
 def read_scan_points(name: str, path: Path, images: Mapping[str, Path]) -> Points:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 
@@ -21,9 +20,9 @@ def run(args: argparse.Namespace) -> int:
     """Label, score, print."""
     from VertebraLabelingLib.predict import main as label
 
-    with (args.data / "scans.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == args.split and row["levels"]]
-    for row in rows:
+    from ..scan_list import annotated_rows
+
+    for row in annotated_rows(args.data / "scans.csv", (args.split,)):
         output = args.output / f"{row['id']}.mrk.json"
         output.unlink(missing_ok=True)
         preview = ["--preview", str(output.with_name(f"{row['id']}.png"))]

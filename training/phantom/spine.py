@@ -15,8 +15,6 @@ from .tables import Step, VertebraSize
 
 Vector = NDArray[np.float64]
 
-UP = np.array([0.0, 0.0, 1.0])
-
 
 @dataclass(frozen=True)
 class Frame:
@@ -55,11 +53,6 @@ class Spine:
     def levels(self) -> tuple[Level, ...]:
         """Levels present, cranio-caudal."""
         return tuple(vertebra.level for vertebra in self.vertebrae)
-
-    @property
-    def lowest_rib_bearing(self) -> Level:
-        """The last thoracic level."""
-        return max(level for level in self.levels if level.region is Region.THORACIC)
 
     def centroids_lps_mm(self) -> Vector:
         """(n, 3) body centroids, cranio-caudal."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region
+from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region, regular_shift
 from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets
 from VertebraLabelingLib.methods.intensity import normalise
 from VertebraLabelingLib.methods.sites.network import (
@@ -30,7 +30,7 @@ READ_JITTER_MM = 3.0
 NEIGHBOUR_SMOOTHING = 0.05
 WEIGHTS = {"centre": 0.2, "position": 0.1, "level": 1.0}
 
-_CHANNEL = np.array([REGULAR_LEVELS.index(Level(v - 1) if Level(v).is_supernumerary else Level(v)) for v in Level])
+_CHANNEL = np.array([REGULAR_LEVELS.index(regular_shift(level, 0)) for level in Level])
 _SIGMAS = np.array([SIGMA_MM[level.region] for level in Level], np.float32)
 
 

@@ -1,0 +1,22 @@
+"""The list of scans, scans.csv: which are annotated, and to which split they belong."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from VertebraLabelingLib.core.errors import InputError
+
+
+def annotated_rows(scans: Path, splits: tuple[str, ...]) -> list[dict[str, str]]:
+    """Rows of the given splits whose vertebrae are known; `levels` is "none" where there is none.
+
+    InputError when the list cannot be read or has no id, split and levels.
+    """
+    try:
+        rows = list(csv.DictReader(scans.read_text(encoding="utf-8").splitlines()))
+    except OSError as error:
+        raise InputError(f"'{scans}' cannot be read ({error.strerror}); check the path.") from error
+    if rows and not {"id", "split", "levels"} <= rows[0].keys():
+        raise InputError(f"'{scans}' has no header with id, split and levels.")
+    return [row for row in rows if row["split"] in splits and row["levels"]]
