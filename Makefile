@@ -4,10 +4,20 @@ PYTHON ?= python3
 # further arguments for pip, for example the index of a mirror or --find-links FOLDER with a CPU build of torch
 PIP_ARGS ?=
 ARGS ?=
+# torch, or onnx for a .venv with ONNX Runtime instead of torch; empty: what is there, torch where nothing is
+ENGINE ?=
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
-LABEL_STAMP := $(VENV)/.installed
+TORCH_STAMP := $(VENV)/.installed
+ONNX_STAMP := $(VENV)/.installed-onnx
+ifeq ($(ENGINE),)
+LABEL_STAMP := $(firstword $(wildcard $(TORCH_STAMP) $(ONNX_STAMP)) $(TORCH_STAMP))
+else ifeq ($(ENGINE),onnx)
+LABEL_STAMP := $(ONNX_STAMP)
+else
+LABEL_STAMP := $(TORCH_STAMP)
+endif
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
@@ -17,9 +27,9 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1@\2/' | column -t -s '@' 2>/dev/null \
 		|| grep -E '^[a-z-]+:.*## ' Makefile
 
-setup: $(LABEL_STAMP) ## make .venv with what labelling needs
+setup: $(LABEL_STAMP) ## make .venv with what labelling needs; ENGINE=onnx: without torch
 
-label: $(LABEL_STAMP) ## label a scan: make label CT=<file or DICOM folder> [OUT=<dir>] [ARGS=...]; without CT a phantom
+label: $(LABEL_STAMP) ## label a scan: make label CT=<file or DICOM folder> [OUT=<dir>] [ENGINE=onnx] [ARGS=...]; without CT a phantom
 	@set -eu; ct=$${CT:-}; out=$${OUT:-out}; synthetic=; \
 	mkdir -p "$$out"; \
 	if [ -z "$$ct" ]; then \
@@ -30,7 +40,7 @@ label: $(LABEL_STAMP) ## label a scan: make label CT=<file or DICOM folder> [OUT
 	name=$$(basename -- "$$ct"); name=$${name%.gz}; \
 	case $$name in *.nii|*.nrrd|*.nhdr|*.mha|*.mhd|*.dcm) name=$${name%.*};; esac; \
 	$(VENV_PYTHON) -m VertebraLabelingLib.predict label "$$ct" --output "$$out/$$name.mrk.json" --csv "$$out/$$name.csv" \
-		--preview "$$out/$$name.png" $$synthetic $(ARGS); \
+		--preview "$$out/$$name.png" $$synthetic $(if $(ENGINE),--engine $(ENGINE)) $(ARGS); \
 	if [ -n "$$synthetic" ]; then echo "This was a PHANTOM, a synthetic CT, not a patient."; fi
 
 test: $(DEV_STAMP) ## the quick tests
@@ -56,10 +66,19 @@ $(VENV_PYTHON):
 		|| { echo "Python >= 3.10 is needed: make PYTHON=<path>"; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
-$(LABEL_STAMP): pyproject.toml | $(VENV_PYTHON)
+$(TORCH_STAMP): pyproject.toml | $(VENV_PYTHON)
 	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable .
 	@touch $@
 
-$(DEV_STAMP): $(LABEL_STAMP)
+# everything but torch, with the extra "light" in its place, read from what pip has noted of the package
+$(ONNX_STAMP): pyproject.toml | $(VENV_PYTHON)
+	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --no-deps --editable .
+	$(VENV_PYTHON) -c 'from importlib.metadata import requires; print(*(r.partition(";")[0] \
+		for r in requires("vertebra-labeling") if ("extra ==" not in r and not r.startswith("torch")) \
+		or r.endswith("extra == \"light\"")), sep="\n")' > $(VENV)/light.txt
+	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --requirement $(VENV)/light.txt
+	@touch $@
+
+$(DEV_STAMP): $(TORCH_STAMP)
 	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable ".[train,slicer,dev]"
 	@touch $@

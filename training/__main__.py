@@ -6,7 +6,21 @@ import argparse
 import sys
 from importlib import import_module
 
-COMMANDS = ("prepare", "phantom", "train", "export", "calibrate", "validate", "evaluate", "bench")
+COMMANDS = (
+    "prepare",
+    "phantom",
+    "train",
+    "export",
+    "calibrate",
+    "validate",
+    "evaluate",
+    "leave-out",
+    "annotate",
+    "ablate",
+    "crops",
+    "decoder",
+    "bench",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:
-        import_module(f"training.commands.{name}").add_parser(subparsers)
+        import_module(f"training.commands.{name.replace('-', '_')}").add_parser(subparsers)
     args = parser.parse_args(argv)
     try:
         return args.run(args)

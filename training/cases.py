@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
-from VertebraLabelingLib.core.formats import read_points
+from VertebraLabelingLib.core.checks import check_ct
+from VertebraLabelingLib.core.errors import InputError, VertebraLabelingError
+from VertebraLabelingLib.core.files import atomic_write
 from VertebraLabelingLib.core.prepare import prepare
 from VertebraLabelingLib.core.readers import read_scan
 from VertebraLabelingLib.core.scan import Scan
 
-from .scan_list import annotated_rows
+from .datasets.annotated import Annotated, check_points, points_inside
+
+if TYPE_CHECKING:
+    from .phantom.poses import Pose
 
 GRIDS_MM = (2.0, 4.0, 8.0)
 CONTINUATION = np.arange(0.9, 2.6, 0.35)
 """Where, in vertebra spacings beyond the last labelled one, the column may go on without labels."""
+PHANTOM_WEIGHT = 0.12
+NEGATIVE_WEIGHT = 0.35
+"""A scan without any vertebra is drawn at most this often, against 1 for an annotated one."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,8 @@ class Case:
 
     folder: of the cached volumes.  corner_zyx_mm: LPS position (z, y, x) of the lower corner that all grids share.
     levels: (n,) `Level` values, cranio-caudal.  points_zyx_mm: (n, 3) centroids, LPS in the order z, y, x.
-    weight: how often the case is drawn.
+    weight: how often the case is drawn.  patient: "" where it was not noted.  spacing_zyx_mm: voxels of the original
+    scan, empty where they were not noted.
     """
 
     id: str
@@ -39,6 +49,8 @@ class Case:
     levels: NDArray[np.int64]
     points_zyx_mm: NDArray[np.float64]
     weight: float = 1.0
+    patient: str = ""
+    spacing_zyx_mm: tuple[float, ...] = ()
 
     def volume(self, spacing_mm: float) -> NDArray[np.int16]:
         """The voxels at 2, 4 or 8 mm (block averages), mapped from the cache."""
@@ -55,56 +67,142 @@ class Case:
         return np.concatenate(ends)
 
 
-def cache_scans(data: Path, cache: Path) -> Iterator[Case]:
-    """Cache every annotated scan (and the negatives) of `data`/scans.csv; those already there are left."""
-    for row in annotated_rows(data / "scans.csv", ("train", "val")):
-        weight = 0.35 if row["levels"] == "none" else 0.6 if row["file"].startswith("neck/") else 1.0
-        levels, points = _read_annotation(data / "annotations" / f"{row['id']}.csv")
-        if not _description_file(cache, row["id"]).exists():
-            scan = replace(read_scan(data / row["file"]), name=row["id"])
-            _store(cache, scan, row["split"], levels, points, weight)
-        yield _load(_description_file(cache, row["id"]))
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one scan of a data set: its case, or why there is none."""
+
+    item: Annotated
+    case: Case | None
+    problem: str = ""
 
 
-def cache_phantoms(cache: Path, count: int, weight: float = 0.12) -> Iterator[Case]:
-    """Cache `count` random phantoms, seeds 0, 1, ..., as split "phantom"; those already there are left."""
+def cache_annotated(items: Iterable[Annotated], cache: Path) -> Iterator[Outcome]:
+    """Cache the scans of a data set; one that cannot be read is told and passed over.
+
+    A cached volume is not made again.  Its description is, when split, patient or weight changed or the annotation is
+    newer, so that corrected points come into force; a case whose points have become unusable is removed.
+    """
+    for item in items:
+        try:
+            yield Outcome(item, _cached(item, cache))
+        except VertebraLabelingError as error:
+            yield Outcome(item, None, str(error))
+
+
+def drop_others(cache: Path, split: str, kept: Container[str]) -> list[str]:
+    """Remove the cases of the split whose id is not among those to keep; returns the removed ids."""
+    dropped = [case.id for case in read_cache(cache, (split,)) if case.id not in kept]
+    for name in dropped:
+        _description_file(cache, name).unlink()
+        for spacing_mm in GRIDS_MM:
+            _volume_file(cache, name, spacing_mm).unlink(missing_ok=True)
+    return dropped
+
+
+def cache_phantoms(
+    cache: Path, count: int, poses: Sequence[Pose] = (), weight: float = PHANTOM_WEIGHT
+) -> Iterator[Case]:
+    """Cache `count` random phantoms, seeds 0, 1, ..., as split "phantom"; those already there are left.
+
+    poses: real columns that they follow, where there are any.
+    """
     from .phantom import make_phantom, random_spec
 
     for seed in range(count):
         name = f"phantom-{seed:04}"
         if not _description_file(cache, name).exists():
-            phantom = make_phantom(seed, random_spec(np.random.default_rng(seed)))
-            scan = replace(phantom.scan, name=name)
-            levels = np.array(sorted(phantom.centroids), np.int64)
-            points = np.array([phantom.centroids[Level(v)][::-1] for v in levels]).reshape(-1, 3)
-            _store(cache, scan, "phantom", levels, points, weight)
+            phantom = make_phantom(seed, random_spec(np.random.default_rng(seed), poses or None))
+            levels = sorted(phantom.centroids)
+            places = [phantom.centroids[level] for level in levels]
+            grid = _store_volumes(cache, phantom.scan, name)
+            _describe(cache, name, "phantom", levels, places, weight, grid)
         yield _load(_description_file(cache, name))
 
 
-def read_cache(cache: Path, splits: tuple[str, ...]) -> list[Case]:
-    """All cached cases of the given splits, by id."""
-    cases = [_load(file) for file in sorted(cache.glob("*.json"))]
-    return [case for case in cases if case.split in splits]
+def read_cache(cache: Path, splits: tuple[str, ...] | None = None) -> list[Case]:
+    """All cached cases of the given splits (None: of all), by id."""
+    # a name with a leading dot is a description that is being written
+    cases = [_load(file) for file in sorted(cache.glob("[!.]*.json"))]
+    return [case for case in cases if splits is None or case.split in splits]
 
 
-def _store(
-    cache: Path, scan: Scan, split: str, levels: NDArray[np.int64], points_zyx_mm: NDArray[np.float64], weight: float
-) -> None:
-    """Volumes first, the description last: a description stands for a complete case."""
+def _cached(item: Annotated, cache: Path) -> Case:
+    """The case of an item, cached if it was not; VertebraLabelingError when scan or annotation cannot be used."""
+    file = _description_file(cache, item.id)
+    known = json.loads(file.read_text()) if file.exists() else None
+    if known and not _is_same_scan(item, known):
+        raise InputError(f"{file} describes another scan, {known['source']}; rename one, or use another cache.")
+    if known is None or _is_stale(item, known, file.stat().st_mtime):
+        # points that are no longer valid must not be learnt from
+        file.unlink(missing_ok=True)
+        _make(item, known, cache)
+    return _load(file)
+
+
+def _make(item: Annotated, known: dict[str, Any] | None, cache: Path) -> None:
+    """Description of an item, and its volumes where nothing is known of it yet."""
+    check_points(item.points)
+    grid = _grid_of(known) if known else _store_volumes(cache, check_ct(read_scan(item.scan_file)), item.id)
+    shape_zyx = np.load(_volume_file(cache, item.id, 2.0), mmap_mode="r").shape
+    points = points_inside(item.points, np.array(grid["corner_zyx_mm"]), 2.0 * np.array(shape_zyx))
+    grid |= {"patient": item.patient, "source": str(item.scan_file.resolve())}
+    places, weight = [point.position_lps_mm for point in points], _weight(item, len(points))
+    _describe(cache, item.id, item.split or "train", [p.level for p in points], places, weight, grid)
+
+
+def _is_same_scan(item: Annotated, known: dict[str, Any]) -> bool:
+    """Descriptions of old have no source; a source that is gone was moved."""
+    source = Path(known.get("source", item.scan_file.resolve()))
+    return source == item.scan_file.resolve() or not source.exists() or not item.scan_file.exists()
+
+
+def _is_stale(item: Annotated, known: dict[str, Any], described_at: float) -> bool:
+    if (known["split"], known["weight"]) != (item.split, _weight(item, len(known["levels"]))):
+        return True
+    if known.get("patient") != item.patient:
+        return True
+    return item.annotation.exists() and item.annotation.stat().st_mtime > described_at
+
+
+def _weight(item: Annotated, vertebrae: int) -> float:
+    return item.weight if vertebrae else min(item.weight, NEGATIVE_WEIGHT)
+
+
+def _grid_of(known: dict[str, Any]) -> dict[str, Any]:
+    return {key: known[key] for key in ("corner_zyx_mm", "spacing_zyx_mm") if key in known}
+
+
+def _store_volumes(cache: Path, scan: Scan, name: str) -> dict[str, Any]:
+    """Write the volumes; what the description says of their grid, and the voxel size of the scan."""
     cache.mkdir(parents=True, exist_ok=True)
     prepared = prepare(scan)
     for spacing_mm in GRIDS_MM:
         hu = prepare(prepared, spacing_mm).hu
-        np.save(_volume_file(cache, scan.name, spacing_mm), np.clip(hu, -1024, 3071).astype(np.int16))
+        np.save(_volume_file(cache, name, spacing_mm), np.clip(hu, -1024, 3071).astype(np.int16))
+    corner = prepared.geometry.lps_from_index_zyx(np.full(3, -0.5))[::-1]
+    return {"corner_zyx_mm": corner.tolist(), "spacing_zyx_mm": list(scan.geometry.spacing_zyx_mm)}
+
+
+def _describe(
+    cache: Path,
+    name: str,
+    split: str,
+    levels: Sequence[Level],
+    places_lps_mm: Sequence[Sequence[float]],
+    weight: float,
+    rest: dict[str, Any],
+) -> None:
+    """Written after the volumes: a description stands for a complete case."""
+    points_zyx_mm = [[float(value) for value in reversed(place)] for place in places_lps_mm]
     description = {
-        "id": scan.name,
+        "id": name,
         "split": split,
-        "corner_zyx_mm": prepared.geometry.lps_from_index_zyx(np.full(3, -0.5))[::-1].tolist(),
-        "levels": [Level(v).name for v in levels],
-        "points_zyx_mm": points_zyx_mm.tolist(),
+        "levels": [level.name for level in levels],
+        "points_zyx_mm": points_zyx_mm,
         "weight": weight,
     }
-    _description_file(cache, scan.name).write_text(json.dumps(description))
+    with atomic_write(_description_file(cache, name)) as temporary:
+        temporary.write_text(json.dumps(description | rest))
 
 
 def _load(file: Path) -> Case:
@@ -112,7 +210,9 @@ def _load(file: Path) -> Case:
     levels = np.array([Level[name] for name in values["levels"]], np.int64)
     points = np.array(values["points_zyx_mm"], float).reshape(-1, 3)
     corner = np.array(values["corner_zyx_mm"])
-    return Case(values["id"], values["split"], file.parent, corner, levels, points, values["weight"])
+    spacing = tuple(values.get("spacing_zyx_mm", ()))
+    patient = values.get("patient", "")
+    return Case(values["id"], values["split"], file.parent, corner, levels, points, values["weight"], patient, spacing)
 
 
 def _volume_file(folder: Path, name: str, spacing_mm: float) -> Path:
@@ -121,13 +221,6 @@ def _volume_file(folder: Path, name: str, spacing_mm: float) -> Path:
 
 def _description_file(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
-
-
-def _read_annotation(file: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Levels (n,) and centroids (n, 3) z, y, x of an annotation; empty when there is none."""
-    points = sorted(read_points(file), key=lambda point: point.level) if file.exists() else []
-    positions = np.array([point.position_lps_mm[::-1] for point in points]).reshape(-1, 3)
-    return np.array([point.level for point in points], np.int64), positions
 
 
 def _continued(before: NDArray[np.float64], last: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,85 +3,45 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from math import cos, pi
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, WeightAveraging
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, Timer, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.profilers import Profiler
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
-from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.errors import UsageError
 from VertebraLabelingLib.engines.device import tune_cpu
 
+from .callbacks import SaveAtTheEnd, ValidationPictures, progress_bar
 from .cases import Case
-from .sampling import draw_window
+from .data import WindowData
+from .schedule import WATCHED, make_optimiser, make_schedule
+from .settings import RunSettings
 from .tasks import Sample, Task
 
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How long and how fast.  Training ends at `minutes` or `steps`, whichever comes first; the schedule follows.
-
-    processes: data-parallel ones (Lightning DDP), each with its own windows; on a CPU one a core is the fastest.
-    """
-
-    minutes: float = 60.0
-    steps: int = 1_000_000
-    batch: int = 2
-    rate: float = 2e-3
-    weight_decay: float = 1e-2
-    warm_up: float = 0.03
-    clip: float = 5.0
-    ema: float = 0.998
-    workers: int = 1
-    threads: int = 1
-    processes: int = 1
-    seed: int = 0
-    precision: str = "32-true"
-
-
-class RandomWindows(IterableDataset[Sample]):
-    """An endless stream of samples; each worker draws its own, reproducible from the seed."""
-
-    def __init__(self, cases: list[Case], task: Task, seed: int, rank: int = 0) -> None:
-        self.cases, self.task, self.seed, self.rank = cases, task, seed, rank
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Samples, forever."""
-        torch.set_num_threads(1)
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, self.rank, worker.id if worker else 0])
-        chances = case_chances(self.cases)
-        while True:
-            case = self.cases[rng.choice(len(self.cases), p=chances)]
-            yield self.task.sample(draw_window(case, self.task.windows, rng), rng)
-
-
-def case_chances(cases: list[Case]) -> np.ndarray:
-    """Probability of each case: its weight, times the mean rarity of its levels (1 / sqrt of the cases with it)."""
-    shown = np.array([np.bincount(case.levels, minlength=len(Level)) for case in cases])
-    weight_by_level = (shown * np.array([[case.weight] for case in cases])).sum(0)
-    rarity = 1 / np.sqrt(np.maximum(weight_by_level, 1e-6))
-    chances = [c.weight * (rarity[c.levels].mean() if len(c.levels) else np.median(rarity)) for c in cases]
-    return np.array(chances) / np.sum(chances)
+LAST_CHECKPOINT = "last.ckpt"
 
 
 class Training(lightning.LightningModule):
-    """A task as Lightning wants it: AdamW, warm-up, cosine."""
+    """A task as Lightning wants it.  timer: tells how much of the run's time is over, also after a restart."""
 
-    def __init__(self, task: Task, run: RunSettings) -> None:
+    def __init__(self, task: Task, run: RunSettings, timer: Timer) -> None:
         super().__init__()
-        self.task, self.run = task, run
+        self.task, self.run, self.timer = task, run, timer
         self.network: nn.Module = task.build_network()
-        self.started = time.monotonic()
+
+    def on_train_batch_start(self, batch: Sample, index: int) -> None:
+        """The losses draw random numbers: the same after a restart, others in each process."""
+        seeds = np.random.SeedSequence([self.run.seed, self.global_rank, self.global_step])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
 
     def training_step(self, batch: Sample, index: int) -> Tensor:
         """Losses of one batch, logged by name."""
@@ -89,53 +49,111 @@ class Training(lightning.LightningModule):
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
         return losses["loss"]
 
-    def configure_optimizers(self) -> dict[str, object]:
-        """AdamW with a rate that follows `_factor`."""
-        optimizer = torch.optim.AdamW(self.network.parameters(), self.run.rate, weight_decay=self.run.weight_decay)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    def validation_step(self, batch: Sample, index: int) -> None:
+        """Losses of one batch of the fixed windows, their mean over all logged by name."""
+        torch.manual_seed(index)
+        for name, value in self.task.loss(self.network, batch).items():
+            self.log(f"val/{name}", value, batch_size=len(batch["image"]), sync_dist=True, prog_bar=name == "loss")
 
-    def _factor(self, step: int) -> float:
-        elapsed = (time.monotonic() - self.started) / (60 * self.run.minutes)
-        done = min(1.0, max(step / self.run.steps, elapsed))
-        return max(1e-3, min(done / self.run.warm_up, 0.5 * (1 + cos(pi * done)))) if step else 1e-3
+    def configure_optimizers(self) -> dict[str, Any]:
+        """What `schedule` says."""
+        optimiser = make_optimiser(self.network.parameters(), self.run)
+        return {"optimizer": optimiser, "lr_scheduler": make_schedule(optimiser, self.run, self._done)}
+
+    def _done(self, step: int) -> float:
+        """Share of the run that is over, the same in every process: their weights must not drift apart."""
+        time = self.timer.time_elapsed() / (60 * self.run.minutes)
+        return self.trainer.strategy.broadcast(min(1.0, max(step / self.run.steps, time)))
 
 
-def train(task: Task, cases: list[Case], run: RunSettings, folder: Path, start: Path | None = None) -> Path:
-    """Train and return the last checkpoint; `start` gives initial weights (a checkpoint of the same network)."""
+def train(
+    task: Task,
+    cases: Sequence[Case],
+    run: RunSettings,
+    folder: Path,
+    start: Path | None = None,
+    *,
+    validation: Sequence[Case] = (),
+    resume: bool = False,
+    profiler: Profiler | None = None,
+) -> Path:
+    """Train and return the last checkpoint, `folder`/last.ckpt, which is also written every few minutes.
+
+    start: initial weights (a checkpoint of the same network).  resume: go on from the last checkpoint instead, with
+    its optimiser, averaged weights, step count and time already used.  validation: cases of which a few fixed windows
+    are watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume.
+    """
+    last = folder / LAST_CHECKPOINT
+    _check(cases, validation, run, last if resume else None)
     lightning.seed_everything(run.seed, verbose=False)
     torch.set_num_threads(run.threads)
     tune_cpu()
-    module = Training(task, run)
+    timer = Timer(timedelta(minutes=run.minutes))
+    module = Training(task, run, timer)
     if start is not None:
         module.network.load_state_dict(averaged_weights(start))
-    loader = DataLoader(
-        RandomWindows(cases, task, run.seed, int(os.environ.get("LOCAL_RANK", "0"))),
-        batch_size=run.batch,
-        num_workers=run.workers,
-        prefetch_factor=4 if run.workers else None,
-    )
-    trainer = lightning.Trainer(
+    trainer = _make_trainer(run, folder, timer, bool(validation), profiler)
+    data = WindowData(task, cases, validation, run)
+    # the checkpoint is the user's own and holds more than tensors
+    trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=False)
+    return last
+
+
+def _check(cases: Sequence[Case], validation: Sequence[Case], run: RunSettings, last: Path | None) -> None:
+    if not cases:
+        raise UsageError("There is no case to learn from; fill the cache with `python -m training prepare` first.")
+    if run.schedule == "plateau" and not validation:
+        raise UsageError(f"The plateau schedule watches {WATCHED}, but no case of split val is in the cache.")
+    if last is not None and not last.exists():
+        raise UsageError(f"{last} does not exist, so there is no run to resume; leave --resume out.")
+
+
+def _make_trainer(
+    run: RunSettings, folder: Path, timer: Timer, validated: bool, profiler: Profiler | None
+) -> lightning.Trainer:
+    devices, nodes = processes_and_nodes(run)
+    return lightning.Trainer(
         accelerator="auto",
-        devices=run.processes,
-        strategy="ddp" if run.processes > 1 else "auto",
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
         precision=run.precision,
         max_steps=run.steps,
-        max_time=timedelta(minutes=run.minutes),
         gradient_clip_val=run.clip,
+        val_check_interval=run.validate_every if validated else None,
+        limit_val_batches=1.0 if validated else 0,
+        num_sanity_val_steps=0,
         callbacks=[
+            timer,
+            SaveAtTheEnd(folder / LAST_CHECKPOINT),
             WeightAveraging(avg_fn=partial(moving_average, decay=run.ema)),
-            ModelCheckpoint(folder, save_last=True, train_time_interval=timedelta(minutes=4)),
+            ModelCheckpoint(
+                folder,
+                filename=Path(LAST_CHECKPOINT).stem,
+                train_time_interval=timedelta(minutes=run.checkpoint_minutes),
+                enable_version_counter=False,
+            ),
             LearningRateMonitor(),
+            ValidationPictures(),
+            progress_bar(),
         ],
         logger=TensorBoardLogger(folder, name="", version=""),
         log_every_n_steps=20,
         enable_model_summary=False,
+        profiler=profiler,
+        default_root_dir=folder,
     )
-    module.started = time.monotonic()
-    trainer.fit(module, loader)
-    trainer.save_checkpoint(folder / "last.ckpt")
-    return folder / "last.ckpt"
+
+
+def processes_and_nodes(run: RunSettings) -> tuple[int, int]:
+    """Processes on each node, and nodes: those torchrun or SLURM have started, otherwise those of the settings."""
+    if TorchElasticEnvironment.detect():
+        on_node = int(os.environ["LOCAL_WORLD_SIZE"])
+        return on_node, int(os.environ["WORLD_SIZE"]) // on_node
+    if SLURMEnvironment.detect():
+        nodes = int(os.environ.get("SLURM_NNODES", "1"))
+        return int(os.environ["SLURM_NTASKS"]) // nodes, nodes
+    return run.processes, 1
 
 
 def moving_average(average: Tensor, current: Tensor, updates: Tensor | int, decay: float) -> Tensor:

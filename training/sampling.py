@@ -12,18 +12,29 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.prepare import AIR_HU
 
 from .cases import Case
 from .degrade import degraded
+from .implants import with_implants
+from .repose import Repose, draw_repose, read_poses
 
+LAST_FINE_LEVEL = Level.T4
+SEAM_MM = 6.0
+"""Thickness over which two stacked patients are blended."""
 CUT_MARGIN_MM = 9.0
 """A centre this close to the end of the field of view is neither demanded nor forbidden."""
 
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """Size of a window and how much it is changed; all amounts are standard deviations or ranges of uniform draws."""
+    """Size of a window and how much it is changed; all amounts are standard deviations or ranges of uniform draws.
+
+    fine_probability, fine_scale: share of the windows on the neck that are drawn with finer voxels, and how much finer.
+    repose_probability: share of the windows whose column is bent and stretched onto another spine.
+    stack_probability: share of the windows whose lower part is that of another patient.
+    """
 
     window_zyx: tuple[int, int, int]
     spacing_mm: float
@@ -34,6 +45,11 @@ class WindowSettings:
     deformation_mm: float = 4.0
     mirror: bool = True
     cut_probability: float = 0.4
+    fine_probability: float = 0.0
+    fine_scale: float = 1.4
+    repose_probability: float = 0.0
+    stack_probability: float = 0.0
+    implant_probability: float = 0.0
 
     @property
     def extent_zyx_mm(self) -> NDArray[np.float64]:
@@ -66,28 +82,61 @@ class Window:
         return np.min(np.abs(points_mm[:, :1] - np.array(self.visible_z_mm)), axis=1) < CUT_MARGIN_MM
 
 
-def draw_window(case: Case, settings: WindowSettings, rng: np.random.Generator) -> Window:
-    """A random window of the case."""
-    centre = _draw_centre(case, settings, rng)
-    matrix = _draw_matrix(settings, rng)
-    field = _draw_field(settings, rng)
-    hu = _resample(case, settings, centre, matrix, field)
-    points, beyond = (
-        _into_window(p, settings, centre, matrix, field) for p in (case.points_zyx_mm, case.beyond_zyx_mm)
-    )
+@dataclass(frozen=True)
+class _View:
+    """How a window looks at a case: through `matrix` (window mm to source mm), `field` and the new pose."""
+
+    centre_zyx_mm: NDArray[np.float64]
+    matrix: NDArray[np.float64]
+    field: Tensor
+    pose: Repose | None
+
+
+def draw_window(case: Case, settings: WindowSettings, rng: np.random.Generator, below: Case | None = None) -> Window:
+    """A random window of the case; with `below`, what lies under a random disc is that of the other patient."""
+    pose = _draw_pose(case, settings, rng)
+    centre, level = _draw_centre(case, pose, settings, rng)
+    view = _View(centre, _draw_matrix(settings, level, rng), _draw_field(settings, rng), pose)
+    hu, points, beyond, levels = _seen(case, settings, view)
+    if below is not None and (seam := _draw_seam(case, below, view, settings, rng)) is not None:
+        hu, points, beyond, levels = _stacked((hu, points, beyond, levels), seam, settings)
+    if rng.random() < settings.implant_probability:
+        hu = with_implants(hu, points, settings.spacing_mm, rng)
     hu, visible = _cut(hu, settings, rng)
-    return Window(degraded(hu, rng), case.levels, points, beyond, visible, settings.extent_zyx_mm)
+    return Window(degraded(hu, rng), levels, points, beyond, visible, settings.extent_zyx_mm)
 
 
-def _draw_centre(case: Case, settings: WindowSettings, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Source position (z, y, x) mm near a random vertebra, or anywhere in a case without one."""
+def _draw_pose(case: Case, settings: WindowSettings, rng: np.random.Generator) -> Repose | None:
+    if rng.random() >= settings.repose_probability:
+        return None
+    return draw_repose(case.levels, case.points_zyx_mm, read_poses(case.folder), rng)
+
+
+def _draw_centre(
+    case: Case, pose: Repose | None, settings: WindowSettings, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], int | None]:
+    """Position (z, y, x) mm near a random vertebra and its level, or anywhere in a case without one."""
     if len(case.levels) == 0:
         size = np.array(case.volume(settings.spacing_mm).shape) * settings.spacing_mm
-        return case.corner_zyx_mm + rng.uniform(0.2, 0.8, 3) * size
-    return case.points_zyx_mm[rng.integers(len(case.levels))] + rng.uniform(-1, 1, 3) * settings.jitter_zyx_mm
+        return case.corner_zyx_mm + rng.uniform(0.2, 0.8, 3) * size, None
+    chosen = rng.integers(len(case.levels))
+    points = case.points_zyx_mm if pose is None else pose.moved(case.points_zyx_mm)
+    return points[chosen] + rng.uniform(-1, 1, 3) * settings.jitter_zyx_mm, int(case.levels[chosen])
 
 
-def _draw_matrix(settings: WindowSettings, rng: np.random.Generator) -> NDArray[np.float64]:
+_Seen = tuple[Tensor, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
+
+
+def _seen(case: Case, settings: WindowSettings, view: _View) -> _Seen:
+    """HU of the window, the case's points and where more may lie, both in window mm, and the levels of the points."""
+    points, beyond = (
+        _into_window(p if view.pose is None or len(p) == 0 else view.pose.moved(p), settings, view)
+        for p in (case.points_zyx_mm, case.beyond_zyx_mm)
+    )
+    return _resample(case, settings, view), points, beyond, case.levels
+
+
+def _draw_matrix(settings: WindowSettings, level: int | None, rng: np.random.Generator) -> NDArray[np.float64]:
     """(3, 3): window mm (from its centre) to source mm; rotation, anisotropic scale and mirror."""
     matrix = np.eye(3)
     for first, second in ((0, 1), (0, 2), (1, 2)):
@@ -97,6 +146,8 @@ def _draw_matrix(settings: WindowSettings, rng: np.random.Generator) -> NDArray[
         turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
         matrix = matrix @ turn
     sizes = rng.uniform(*settings.scale) * np.exp(rng.normal(0, settings.stretch, 3))
+    if level is not None and level <= LAST_FINE_LEVEL and rng.random() < settings.fine_probability:
+        sizes *= settings.fine_scale
     if settings.mirror and rng.random() < 0.5:
         sizes[2] *= -1
     return matrix / sizes
@@ -109,18 +160,18 @@ def _draw_field(settings: WindowSettings, rng: np.random.Generator) -> Tensor:
     return torch.randn(1, 3, 6, 4, 4, generator=generator) * amount
 
 
-def _resample(
-    case: Case, settings: WindowSettings, centre: NDArray[np.float64], matrix: NDArray[np.float64], field: Tensor
-) -> Tensor:
+def _resample(case: Case, settings: WindowSettings, view: _View) -> Tensor:
     """HU on the window's grid, air outside the scan."""
     axes = [(torch.arange(n) + 0.5 - n / 2) * settings.spacing_mm for n in settings.window_zyx]
     z, y, x = (
-        axis[:, None] * torch.tensor(column, dtype=torch.float32) for axis, column in zip(axes, matrix.T, strict=True)
+        axis[:, None] * torch.tensor(column, dtype=torch.float32)
+        for axis, column in zip(axes, view.matrix.T, strict=True)
     )
-    moved = F.interpolate(field, size=settings.window_zyx, mode="trilinear", align_corners=True)[0].permute(1, 2, 3, 0)
-    offset = torch.tensor(centre - case.corner_zyx_mm, dtype=torch.float32)
-    source = z[:, None, None] + y[:, None] + x + moved + offset
-    index = source / settings.spacing_mm - 0.5
+    size = settings.window_zyx
+    moved = F.interpolate(view.field, size=size, mode="trilinear", align_corners=True)[0].permute(1, 2, 3, 0)
+    source = z[:, None, None] + y[:, None] + x + moved + torch.tensor(view.centre_zyx_mm, dtype=torch.float32)
+    source = source if view.pose is None else view.pose.source(source)
+    index = (source - torch.tensor(case.corner_zyx_mm, dtype=torch.float32)) / settings.spacing_mm - 0.5
     return _read(case.volume(settings.spacing_mm), index)
 
 
@@ -134,19 +185,14 @@ def _read(volume: NDArray[np.int16], index: Tensor) -> Tensor:
     return F.grid_sample(box[None, None], grid[None], align_corners=False)[0, 0] + AIR_HU
 
 
-def _into_window(
-    points: NDArray[np.float64],
-    settings: WindowSettings,
-    centre: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    field: Tensor,
-) -> NDArray[np.float64]:
-    """Source points (n, 3) as window positions: the inverse of the resampling, by fixed-point iteration."""
+def _into_window(points: NDArray[np.float64], settings: WindowSettings, view: _View) -> NDArray[np.float64]:
+    """Points (n, 3) of the pose as window positions: the inverse of the resampling, by fixed-point iteration."""
     half = settings.extent_zyx_mm / 2
-    inverse = np.linalg.inv(matrix)
-    local = (points - centre) @ inverse.T
+    inverse = np.linalg.inv(view.matrix)
+    offset = points - view.centre_zyx_mm
+    local = offset @ inverse.T
     for _ in range(6):
-        local = (points - centre - _displacement(local, field, half - settings.spacing_mm / 2)) @ inverse.T
+        local = (offset - _displacement(local, view.field, half - settings.spacing_mm / 2)) @ inverse.T
     return local + half
 
 
@@ -157,6 +203,43 @@ def _displacement(local: NDArray[np.float64], field: Tensor, half: NDArray[np.fl
     grid = torch.tensor(local / half, dtype=torch.float32).flip(-1)[None, None, None]
     read = F.grid_sample(field, grid, align_corners=True, padding_mode="border")
     return read[0, :, 0, 0].T.numpy().astype(float)
+
+
+def _draw_seam(
+    case: Case, below: Case, view: _View, settings: WindowSettings, rng: np.random.Generator
+) -> tuple[int, _Seen] | None:
+    """A level that both cases have with its successor, and the other case seen so that its disc lies at the same place.
+
+    None when the two have no such pair in common.
+    """
+    shared = [v for v in case.levels[:-1] if {v, v + 1} <= set(below.levels) and v + 1 in case.levels]
+    if not shared:
+        return None
+    last = int(shared[rng.integers(len(shared))])
+    own, other = _pair(case, last), _pair(below, last)
+    own = own if view.pose is None else view.pose.moved(own)
+    stature = np.linalg.norm(other[1] - other[0]) / np.linalg.norm(own[1] - own[0])
+    centre = other.mean(0) + stature * (view.centre_zyx_mm - own.mean(0))
+    aligned = _View(centre, view.matrix * stature, view.field * stature, None)
+    return last, _seen(below, settings, aligned)
+
+
+def _pair(case: Case, level: int) -> NDArray[np.float64]:
+    """(2, 3) centroids of the level and the one below it."""
+    return case.points_zyx_mm[[int(np.flatnonzero(case.levels == v)[0]) for v in (level, level + 1)]]
+
+
+def _stacked(upper: _Seen, seam: tuple[int, _Seen], settings: WindowSettings) -> _Seen:
+    """The upper case above the disc under level `seam[0]`, the lower one below it, blended over one disc."""
+    last, lower = seam
+    above, below = upper[3] <= last, lower[3] > last
+    seam_mm = (upper[1][above][-1] + lower[1][below][0])[0] / 2
+    z = (torch.arange(settings.window_zyx[0]) + 0.5) * settings.spacing_mm
+    share = ((z - seam_mm) / SEAM_MM + 0.5).clamp(0, 1)[:, None, None]
+    hu = torch.lerp(lower[0], upper[0], share)
+    beyond = np.concatenate([upper[2][upper[2][:, 0] > seam_mm], lower[2][lower[2][:, 0] < seam_mm]])
+    points, levels = (np.concatenate([upper[n][above], lower[n][below]]) for n in (1, 3))
+    return hu, points, beyond, levels
 
 
 def _cut(hu: Tensor, settings: WindowSettings, rng: np.random.Generator) -> tuple[Tensor, tuple[float, float]]:

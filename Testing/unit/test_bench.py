@@ -49,3 +49,31 @@ def test_the_report_says_what_is_measured_and_what_is_extrapolated():
     rows = {row.split("│")[1].strip(): row for row in console.export_text().splitlines() if row.count("│") == 4}
     assert "900 s" in rows["U-Net, volume"] and "EXTRAPOLATED" in rows["U-Net, volume"]
     assert "90 x" in rows["ratio"] and "2.00 GB" in rows["peak memory"] and "2.00 s" in rows["start, imports, writing"]
+
+
+def test_the_training_report_gives_the_speed_and_the_share_of_each_part():
+    from rich.console import Console
+
+    from training.commands.bench import training_report
+    from training.step_times import StepTimes
+
+    parts = {"waiting for data": 0.1, "forward and loss": 0.1, "backward": 0.2, "optimiser, clipping": 0.1}
+    console = Console(record=True, width=140, file=io.StringIO())
+    console.print(training_report(StepTimes("sites", 2, "CPU", 10, 0.5, parts, 0.3)))
+    rows = {row.split("│")[1].strip(): row for row in console.export_text().splitlines() if row.count("│") == 4}
+    assert "2.00 steps/s" in rows["speed"] and "10 steps" in rows["speed"]
+    assert "0.200 s" in rows["backward"] and "40% of the step" in rows["backward"]
+    assert "0.300 s" in rows["drawing its windows"]
+
+
+def test_the_parts_of_a_measured_step_add_up_to_it(tmp_path):
+    pytest.importorskip("lightning")
+    from training.step_times import measure_training
+
+    config = tmp_path / "tiny.toml"
+    network = "[network]\nwindow_zyx = [16, 8, 8]\nwidths = [8, 8, 8, 8]\n"
+    config.write_text(f'task = "corridor"\n{network}[run]\nworkers = 0\n')
+    times = measure_training(config, steps=3)
+    assert times.steps == 3 and times.batch == 2 and times.drawing_seconds > 0
+    assert sum(times.parts.values()) == pytest.approx(times.step_seconds)
+    assert all(seconds > 0 for seconds in times.parts.values())

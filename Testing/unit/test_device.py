@@ -8,8 +8,10 @@ import sys
 
 import pytest
 import torch
-from VertebraLabelingLib.core.errors import MemoryExhaustedError, UsageError
-from VertebraLabelingLib.engines.device import check_device_name, choose_device, memory_guard
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
+from VertebraLabelingLib.core.errors import MemoryExhaustedError, ModelError, UsageError
+from VertebraLabelingLib.engines import device as device_module
+from VertebraLabelingLib.engines.device import check_device_name, choose_device, choose_engine, memory_guard
 
 
 @pytest.fixture
@@ -21,6 +23,56 @@ def gpus(monkeypatch):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
 
     return pretend
+
+
+@pytest.fixture
+def packages(monkeypatch):
+    """Pretend that only these packages can be imported."""
+
+    def only(*there: str) -> None:
+        def fake_import(name: str) -> None:
+            if name not in there:
+                raise ImportError(name)
+
+        monkeypatch.setattr(device_module, "import_module", fake_import)
+
+    return only
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "chosen"),
+    [
+        ("auto", ("torch", "onnxruntime"), "torch"),
+        ("auto", ("onnxruntime",), "onnx"),
+        ("auto", ("torch",), "torch"),
+        ("onnx", ("torch", "onnxruntime"), "onnx"),
+        ("torch", ("torch",), "torch"),
+    ],
+)
+def test_chooses_the_engine(packages, name, there, chosen):
+    packages(*there)
+    assert choose_engine(name) == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "words"),
+    [
+        ("auto", (), r"pip install onnxruntime \(or torch\)"),
+        ("torch", ("onnxruntime",), "pip install torch"),
+        ("onnx", ("torch",), "pip install onnxruntime"),
+    ],
+)
+def test_a_missing_engine_says_what_to_install(packages, name, there, words):
+    packages(*there)
+    with pytest.raises(ModelError, match=words):
+        choose_engine(name)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1", "mps"])
+def test_onnx_runs_on_the_cpu_only(name):
+    assert choose_device("auto", "onnx") == choose_device("cpu", "onnx") == "cpu"
+    with pytest.raises(UsageError, match=f"not on '{name}'"):
+        choose_device(name, "onnx")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +116,7 @@ def test_unknown_names(name):
         ),
         RuntimeError("Exception thrown in SimpleITK BinShrink: Failed to allocate memory for image."),
         RuntimeError("std::bad_alloc"),
+        onnxruntime_errors.RuntimeException("Failed to allocate memory for requested buffer of size 123"),
     ],
 )
 def test_every_out_of_memory_becomes_one_error(error):

@@ -49,6 +49,17 @@ print(sorted(set(sys.modules) & {{"torch", "slicer", "qt", "vtk", "matplotlib", 
     assert in_child(code) == "[]"
 
 
+def test_methods_and_engines_are_imported_without_any_engine():
+    """Networks are torch modules; everything else of a method has to run where ONNX Runtime takes torch's place."""
+    code = f"""
+import importlib
+for name in ("methods.sites", "methods.integral_regression", "methods.corridor", "engines.network", "engines.weights"):
+    importlib.import_module("{PACKAGE}." + name)
+print(sorted(set(sys.modules) & {{"torch", "onnxruntime", "matplotlib"}}))
+"""
+    assert in_child(code) == "[]"
+
+
 def imported(path: Path, package: str) -> Iterator[str]:
     """Full names of all modules that a file imports anywhere in it; `package` is the dotted package it lies in."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -14,22 +14,22 @@ from VertebraLabelingLib.core.errors import CancelledError, ModelError, NothingF
 from VertebraLabelingLib.core.geometry import Geometry  # noqa: E402
 from VertebraLabelingLib.core.progress import silent  # noqa: E402
 from VertebraLabelingLib.core.scan import Scan  # noqa: E402
+from VertebraLabelingLib.engines.network import TorchNetwork, load_network  # noqa: E402
 from VertebraLabelingLib.methods.integral_regression.method import (  # noqa: E402
     CONFIGURATIONS,
     IntegralRegression,
+    build_network,
     level_log_probs,
-    network_of,
 )
 from VertebraLabelingLib.methods.integral_regression.network import (  # noqa: E402
+    IntegralOutput,
     IntegralRegressionNet,
-    IntegralSettings,
     integral,
-    normaliser,
-    paper,
     presence_loss,
     regression_loss,
     total_loss,
 )
+from VertebraLabelingLib.methods.integral_regression.settings import IntegralSettings, normaliser, paper  # noqa: E402
 
 from training.sampling import Window  # noqa: E402
 from training.tasks.integral_regression import IntegralRegressionTask  # noqa: E402
@@ -175,6 +175,16 @@ def test_both_normalisations():
     torch.testing.assert_close(fixed.flatten(), torch.tensor([-1.0, 0.0, 1.0, 1.0]))
 
 
+@pytest.mark.parametrize("settings", [paper(), IntegralSettings()])
+def test_arrays_are_normalised_as_the_tensors_of_the_training(settings):
+    image = np.random.default_rng(0).normal(0, 400, (40, 40, 40)).astype(np.float32)
+    windows = np.stack([image[:16, :16, :16], image[8:24, :16, :16]])
+    learnt = torch.stack([normaliser(torch.tensor(image), settings)(torch.tensor(w)) for w in windows])
+    network_input = normaliser(image, settings)(windows)
+    assert network_input.dtype == np.float32
+    np.testing.assert_allclose(network_input, learnt, atol=1e-4)
+
+
 # --- the losses
 
 
@@ -252,7 +262,11 @@ class SeesBrightVoxel(torch.nn.Module):
         brightest = image.flatten(1).argmax(1)
         logits[:, REGULAR_LEVELS.index(Level.T9)] = torch.where(image.flatten(1).amax(1) > 0, 3.0, -6.0)
         z, y, x = torch.unravel_index(brightest, image.shape[2:])
-        return logits, torch.stack([z, y, x], -1).float()[:, None].expand(-1, 26, 3)
+        return IntegralOutput(logits, torch.stack([z, y, x], -1).float()[:, None].expand(-1, 26, 3))
+
+
+def method_with(curve, config="default"):
+    return IntegralRegression(TorchNetwork(SeesBrightVoxel()), SeesBrightVoxel.settings, curve, CONFIGURATIONS[config])
 
 
 def scan_with_bright_voxel() -> tuple[Scan, np.ndarray]:
@@ -270,8 +284,7 @@ def spine_of(scan: Scan) -> np.ndarray:
 @pytest.mark.parametrize("config", ["default", "paper"])
 def test_the_method_brings_window_votes_back_to_the_patient(config):
     scan, position = scan_with_bright_voxel()
-    method = IntegralRegression(SeesBrightVoxel(), spine_of, CONFIGURATIONS[config])
-    evidence = method.find(scan, silent)
+    evidence = method_with(spine_of, config).find(scan, silent)
     np.testing.assert_allclose(evidence.positions_lps_mm, position[None], atol=1e-6)
     assert evidence.level_log_probs.argmax(axis=1).tolist() == [Level.T9]
     assert evidence.scores[0] == pytest.approx(1 / (1 + math.exp(-3)))
@@ -281,7 +294,7 @@ def test_a_finer_scan_is_brought_to_the_grid_of_the_network():
     scan, position = scan_with_bright_voxel()
     fine = np.repeat(np.repeat(np.repeat(scan.hu, 2, 0), 2, 1), 2, 2)
     geometry = Geometry(fine.shape, (2.0, 2.0, 2.0), (-11.0, 4.0, 99.0))
-    evidence = IntegralRegression(SeesBrightVoxel(), lambda _: spine_of(scan)).find(Scan(fine, geometry), silent)
+    evidence = method_with(lambda _: spine_of(scan)).find(Scan(fine, geometry), silent)
     np.testing.assert_allclose(evidence.positions_lps_mm, position[None], atol=1e-6)
 
 
@@ -289,7 +302,7 @@ def test_no_level_above_the_threshold_is_nothing_found():
     scan, _ = scan_with_bright_voxel()
     empty = Scan(np.full_like(scan.hu, -500), scan.geometry)
     with pytest.raises(NothingFoundError):
-        IntegralRegression(SeesBrightVoxel(), spine_of).find(empty, silent)
+        method_with(spine_of).find(empty, silent)
 
 
 def test_progress_rises_and_can_cancel_between_windows():
@@ -302,7 +315,7 @@ def test_progress_rises_and_can_cancel_between_windows():
             raise CancelledError("stopped")
 
     with pytest.raises(CancelledError):
-        IntegralRegression(SeesBrightVoxel(), spine_of).find(scan, stop_half_way)
+        method_with(spine_of).find(scan, stop_half_way)
     assert fractions[0] == 0 and fractions == sorted(fractions) and len(fractions) > 1 and fractions[-1] < 1
 
 
@@ -315,13 +328,17 @@ def test_names_are_a_distribution_that_peaks_at_the_channel(presence):
 
 
 def weights_with(network_metadata, state_dict):
-    return SimpleNamespace(path="w.pt", metadata={"network": network_metadata}, state_dict=state_dict)
+    arrays = {name: tensor.numpy() for name, tensor in state_dict.items()}
+    return SimpleNamespace(path="w.npz", metadata={"network": network_metadata}, arrays=arrays)
 
 
 def test_weights_rebuild_their_network_and_foreign_ones_are_a_model_error(tiny_network):
     state = tiny_network.state_dict()
-    rebuilt = network_of(weights_with(TINY.to_metadata(), state))
-    torch.testing.assert_close(rebuilt.state_dict()["encoder.stage1.jump.weight"], state["encoder.stage1.jump.weight"])
+    image = torch.randn(1, 1, *TINY.window_zyx)
+    rebuilt = load_network(weights_with(TINY.to_metadata(), state), build_network)(image.numpy())
+    expected = tiny_network.eval()(image)
+    np.testing.assert_allclose(rebuilt["coordinates"], expected.coordinates.detach(), atol=1e-5)
+    np.testing.assert_allclose(rebuilt["presence"], expected.presence.detach(), atol=1e-5)
     for metadata in (IntegralSettings().to_metadata(), {"widths": [1, 2, 3, 4]}):
         with pytest.raises(ModelError, match="do not fit"):
-            network_of(weights_with(metadata, state))
+            load_network(weights_with(metadata, state), build_network)

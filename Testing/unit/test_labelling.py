@@ -17,6 +17,20 @@ def test_an_alternative_says_which_way(shift, text):
 
 
 @pytest.mark.parametrize(
+    ("levels", "text"),
+    [
+        ((Level.T11, Level.T12, Level.T13), "1 level lower, with T13 (18%)"),
+        ((Level.T11, Level.T12, Level.L1), "1 level lower (18%)"),
+        ((Level.T10, Level.T11, Level.L1), "1 level lower, without T12 (18%)"),
+        ((Level.L4, None, Level.S1), "1 level lower, without L5 (18%)"),
+        ((Level.L4, Level.L5, Level.L6), "1 level lower, with L6 (18%)"),
+    ],
+)
+def test_alternatives_of_one_shift_but_different_counts_read_differently(levels, text):
+    assert Alternative(levels, 1, 0.18).describe() == text
+
+
+@pytest.mark.parametrize(
     ("labelling", "text"),
     [
         (Labelling(()), "no vertebra"),

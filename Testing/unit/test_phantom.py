@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 from dataclasses import replace
 from itertools import pairwise
 
@@ -17,20 +18,39 @@ from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.readers import read_scan
 
 from training.commands import phantom as command
-from training.phantom import PhantomSpec, make_phantom, random_spec
-from training.phantom.acquisition import add_noise
+from training.phantom import (
+    Acquisition,
+    Anatomy,
+    Disease,
+    PhantomSpec,
+    Pose,
+    generate,
+    make_phantom,
+    phantom_stream,
+    random_spec,
+)
+from training.phantom.acquisition import add_noise, in_view
 from training.phantom.generate import building_grid, field_of_view, visible_centroids
+from training.phantom.poses import pose_of
 from training.phantom.profile import chest_profile
-from training.phantom.solids import Canvas, capsule, ellipsoid, in_frame
+from training.phantom.solids import Canvas, ellipsoid, rod
 from training.phantom.spine import Frame, build_spine
 from training.phantom.tables import STEPS, trabecular_hu
-from training.phantom.thorax import rib_joint_lps_mm, rib_numbers, rib_path_lps_mm
+from training.phantom.thorax import rib_joint_lps_mm, rib_lengths_mm, rib_numbers, rib_path_lps_mm
+from training.phantom.vertebra import body as body_distance
 
 TINY = PhantomSpec((6.0, 6.0, 6.0), first=Level.L2, last=Level.L4, width_mm=90, depth_mm=120)
+QUIET = Acquisition(noise_hu=0)
 
 
 def spine(seed=0, **choices):
-    return build_spine(PhantomSpec(**choices), np.random.default_rng(seed))
+    return build_spine(PhantomSpec(anatomy=Anatomy(**choices)), np.random.default_rng(seed))
+
+
+def pose(first, last, lean=0.0):
+    """An invented column of 30 mm steps, leaning to the left by `lean` mm per step."""
+    levels = [level for level in Level if first <= level <= last and not level.is_supernumerary]
+    return Pose(tuple(levels), tuple((lean * i, 0.0, -float(np.sqrt(900 - lean**2)) * i) for i in range(len(levels))))
 
 
 def mean_hu(phantom, point_lps_mm, reach=1):
@@ -50,10 +70,10 @@ def test_centroids_lie_in_spongiosa(phantom):
 
 
 def test_body_is_darker_within_than_at_its_endplates_and_brighter_than_its_disc():
-    made = make_phantom(4, PhantomSpec(first=Level.L1, last=Level.L4, width_mm=120, depth_mm=120, noise_hu=0))
+    made = make_phantom(4, PhantomSpec(first=Level.L1, last=Level.L4, width_mm=120, depth_mm=120, acquisition=QUIET))
     upper, lower = (np.array(made.centroids[level]) for level in (Level.L2, Level.L3))
     line = [mean_hu(made, upper + share * (lower - upper)) for share in np.linspace(0, 1, 41)]
-    assert max(line) > line[0] * 1.2
+    assert max(line) > line[0] * 1.15
     assert line[20] < 130 < line[0]
 
 
@@ -111,7 +131,7 @@ def test_same_seed_and_spec_give_the_same_bits():
 
 
 def test_noise_does_not_move_the_anatomy():
-    quiet, loud = (make_phantom(5, replace(TINY, noise_hu=sd)) for sd in (0.0, 40.0))
+    quiet, loud = (make_phantom(5, replace(TINY, acquisition=Acquisition(noise_hu=sd))) for sd in (0.0, 40.0))
     assert quiet.centroids == loud.centroids
     assert np.std(quiet.scan.hu - loud.scan.hu) > 10
 
@@ -120,7 +140,7 @@ def test_partial_field_of_view_keeps_exactly_the_levels_inside():
     spec = PhantomSpec(first=Level.T9, last=Level.L3, cranial_mm=5, caudal_mm=5)
     column = build_spine(spec, np.random.default_rng(3))
     grid = field_of_view(column, spec)
-    seen = visible_centroids(column, grid)
+    seen = visible_centroids(column, grid, spec.acquisition)
     assert list(seen) == [level for level in Level if Level.T9 <= level <= Level.L3 and level is not Level.T13]
     assert grid.contains_lps(np.array(list(seen.values()))).all()
 
@@ -128,7 +148,7 @@ def test_partial_field_of_view_keeps_exactly_the_levels_inside():
 def test_a_view_beside_the_spine_has_no_centroids():
     spec = replace(TINY, off_centre_mm=(200.0, 0.0))
     column = build_spine(spec, np.random.default_rng(0))
-    assert visible_centroids(column, field_of_view(column, spec)) == {}
+    assert visible_centroids(column, field_of_view(column, spec), spec.acquisition) == {}
 
 
 @pytest.mark.parametrize("thoracic", [11, 12, 13])
@@ -139,10 +159,169 @@ def test_anomalies_change_the_list_of_levels_and_nothing_else(thoracic, lumbar):
     assert [level.name for level in levels] == [*names, *(f"L{n}" for n in range(1, lumbar + 1)), "S1", "S2"]
 
 
-@pytest.mark.parametrize("choices", [{"lumbar_count": 7}, {"first": Level.T13}, {"first": Level.L1, "last": Level.T4}])
-def test_impossible_anatomy_is_refused(choices):
+@pytest.mark.parametrize("choices", [{"first": Level.T13}, {"first": Level.L1, "last": Level.T4}, {"width_mm": 0.0}])
+def test_an_impossible_field_of_view_is_refused(choices):
     with pytest.raises(ValueError, match="phantom"):
         PhantomSpec(**choices)
+
+
+@pytest.mark.parametrize("make", [lambda: Anatomy(lumbar_count=7), lambda: Anatomy(junction="none"),
+                                  lambda: Disease(implants="hip")])  # fmt: skip
+def test_impossible_anatomy_and_disease_are_refused(make):
+    with pytest.raises(ValueError, match="phantom"):
+        make()
+
+
+def test_a_posed_column_has_the_steps_of_the_pose_and_goes_on_in_its_direction():
+    real = pose(Level.T9, Level.L3, lean=9.0)
+    column = spine(4, pose=real)
+    inside = [i for i, level in enumerate(column.levels) if Level.T9 <= level <= Level.L3]
+    points = column.centroids_lps_mm()
+    np.testing.assert_allclose(np.diff(points[inside], axis=0), real.steps_mm, atol=1e-9)
+    beyond = points[inside[-1] + 1] - points[inside[-1]]
+    assert beyond[0] / np.linalg.norm(beyond) == pytest.approx(0.75 * 9 / 30, abs=0.1)
+    assert np.all(np.diff(points[:, 2]) < 0)
+
+
+def test_a_pose_sets_the_stature():
+    usual = spine(4, pose=Pose(*_table_pose(1.0))).stature
+    assert usual == pytest.approx(1.0, abs=1e-6)
+    assert spine(4, pose=Pose(*_table_pose(1.15))).stature == pytest.approx(1.15, abs=1e-6)
+
+
+def _table_pose(factor):
+    levels = tuple(Level[f"T{n}"] for n in range(3, 12))
+    heights = -factor * np.cumsum([0.0] + [STEPS[level].length_mm for level in levels[:-1]])
+    return levels, tuple((0.0, 0.0, float(z)) for z in heights)
+
+
+def test_only_the_part_of_a_pose_that_the_anatomy_shares_is_followed():
+    real = pose(Level.T8, Level.L4)
+    column = spine(4, pose=real, thoracic_count=13)
+    gaps = np.linalg.norm(np.diff(column.centroids_lps_mm(), axis=0), axis=1)
+    places = dict(zip(column.levels, gaps, strict=False))
+    assert [places[Level[f"T{n}"]] for n in range(8, 12)] == pytest.approx([30.0] * 4)
+    assert abs(places[Level.T12] - 30.0) > 0.1
+
+
+def test_a_pose_leaves_out_the_dens_and_stops_at_a_slip():
+    levels = [Level.C2, Level.C3, Level.C4, Level.C5, Level.C7]
+    made = pose_of(levels, np.array([[0.0, 0, -20 * i] for i in range(5)]))
+    assert made.levels == (Level.C3, Level.C4, Level.C5)
+    assert pose_of([Level.C1, Level.C2], np.zeros((2, 3))) is None
+
+
+def test_random_specs_with_real_spines_have_their_sixth_lumbar_vertebra():
+    levels = (*(Level[f"L{n}"] for n in range(1, 7)),)
+    six = Pose(levels, tuple((0.0, 0.0, -33.0 * i) for i in range(6)))
+    specs = [random_spec(np.random.default_rng(seed), [six]) for seed in range(30)]
+    posed = [spec for spec in specs if spec.anatomy.pose]
+    assert 20 < len(posed) < 30
+    assert all(spec.anatomy.lumbar_count == 6 for spec in posed)
+    assert any(Level.L6 in spec.levels and spec.first <= Level.L6 <= spec.last for spec in posed)
+
+
+@pytest.mark.shared
+def test_the_real_list_gives_poses_of_which_some_have_six_lumbar_vertebrae(shared_data):
+    from training.phantom import read_poses
+
+    poses = read_poses(shared_data / "spines.csv.gz")
+    assert len(poses) > 1900
+    assert sum(Level.L6 in made.levels for made in poses) > 40
+    column = build_spine(PhantomSpec(anatomy=Anatomy(pose=poses[0])), np.random.default_rng(0))
+    assert np.all(np.diff(column.centroids_lps_mm()[:, 2]) < 0)
+
+
+@pytest.mark.parametrize("last", [(0.0, 0.0), (35.0, 180.0)])
+def test_the_last_pair_of_ribs_has_the_length_asked_for(last):
+    column = spine(2)
+    right, left = rib_lengths_mm(column, Anatomy(last_rib_mm=last), np.random.default_rng(0))
+    assert (right[12], left[12]) == last
+    path = rib_path_lps_mm(column, 12, column[Level.T12], 1.0, chest_profile(column), left[12])
+    assert np.linalg.norm(np.diff(path, axis=0), axis=1).sum() == pytest.approx(left[12], rel=0.01)
+
+
+def test_a_last_rib_and_a_lumbar_rib_are_painted_on_the_side_asked_for():
+    view = PhantomSpec((3.0,) * 3, first=Level.T12, last=Level.L1, width_mm=200, depth_mm=140, acquisition=QUIET)
+    none, last, lumbar = (
+        make_phantom(1, replace(view, anatomy=Anatomy(last_rib_mm=twelfth, lumbar_rib_mm=first)))
+        for twelfth, first in (((0.0, 0.0), (0.0, 0.0)), ((0.0, 90.0), (0.0, 0.0)), ((0.0, 0.0), (60.0, 0.0)))
+    )
+    middle = round(float(none.scan.geometry.index_zyx_from_lps(np.array(none.centroids[Level.L1]))[2]))
+    for made, left in ((last, True), (lumbar, False)):
+        new = made.scan.hu - none.scan.hu > 150
+        sides_cm3 = [np.count_nonzero(part) * 0.027 for part in (new[..., :middle], new[..., middle:])]
+        assert sides_cm3[left] > 0.8
+        assert sides_cm3[not left] == 0
+
+
+def test_a_sacralised_vertebra_reaches_the_wings_and_a_lumbarised_one_has_a_disc_below():
+    plain, wide, free = (spine(3, junction=kind) for kind in ("regular", "sacralised", "lumbarised"))
+    assert wide[Level.L5].size.process_span_mm > 1.08 * plain[Level.L5].size.process_span_mm
+    assert wide[Level.L5].size.disc_mm < 0.6 * plain[Level.L5].size.disc_mm
+    assert free[Level.S1].size.disc_mm > 4 > plain[Level.S1].size.disc_mm
+
+
+def test_a_fractured_body_is_lower_in_front_and_keeps_its_back():
+    distance = body_distance(20.0, 15.0, 20.0, 15.0, 12.0, 0.0, wedge=0.4)
+    u, w = np.zeros((1, 1, 1), np.float32), np.linspace(-13, 13, 261, dtype=np.float32)[:, None, None]
+    front, back = (float((distance(u, u + v, w) < 0).sum()) * 0.1 for v in (-14.9, 14.9))
+    assert front == pytest.approx(24 * 0.6, abs=0.5)
+    assert back == pytest.approx(24, abs=0.5)
+
+
+def test_screws_saturate_and_cement_does_not():
+    spec = PhantomSpec((2.0,) * 3, first=Level.L2, last=Level.L3, width_mm=100, depth_mm=120, acquisition=QUIET)
+    plain, screws, cement = (
+        make_phantom(2, replace(spec, disease=Disease(implants=kind))).scan.hu for kind in ("none", "screws", "cement")
+    )
+    assert plain.max() < 1500 < cement.max() < 2500
+    assert screws.max() == 3071
+
+
+def test_an_aneurysm_is_bright_right_in_front_of_the_spine():
+    spec = PhantomSpec((3.0,) * 3, first=Level.T10, last=Level.L4, width_mm=150, depth_mm=200, vessel_hu=350)
+    spec = replace(spec, acquisition=QUIET)
+    plain, sac = (make_phantom(1, replace(spec, disease=Disease(aneurysm_mm=size))).scan.hu for size in (0.0, 30.0))
+    assert np.count_nonzero(sac - plain > 150) * 27 > 10_000
+
+
+def test_a_tilted_or_round_view_hides_what_lies_outside_from_image_and_truth():
+    grid = Geometry((41, 41, 41), (5.0, 5.0, 5.0), (-100.0, -100.0, -100.0))
+    points = np.array([[0.0, 0.0, 95.0], [0.0, -80.0, 95.0], [80.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert in_view(grid, Acquisition(tilt_deg=20.0), points).tolist() == [True, False, True, True]
+    assert in_view(grid, Acquisition(circular_view=True, view_mm=60.0), points).tolist() == [True, False, False, True]
+    spec = replace(TINY, acquisition=Acquisition(tilt_deg=25.0, noise_hu=0))
+    hu = make_phantom(1, spec).scan.hu
+    assert np.all(hu[-1, 0] == -1024)
+    assert hu[len(hu) // 2].max() > 0
+
+
+def test_gain_and_offset_move_bone_and_leave_air():
+    made = [make_phantom(1, replace(TINY, acquisition=Acquisition(noise_hu=0, gain=gain, offset_hu=offset)))
+            for gain, offset in ((1.0, 0.0), (1.1, 10.0))]  # fmt: skip
+    plain, moved = (phantom.scan.hu for phantom in made)
+    bone = plain > 300
+    np.testing.assert_allclose(moved[bone], 1.1 * plain[bone] + 10, atol=15)
+    assert np.all(moved[plain < -900] < -850)
+
+
+def test_a_stream_gives_the_phantoms_of_its_seeds(monkeypatch):
+    monkeypatch.setattr(generate, "random_spec", lambda rng, spines: replace(TINY, fat_mm=float(rng.uniform(4, 30))))
+    first, second = itertools.islice(phantom_stream(900), 2)
+    for seed, made in ((900, first), (901, second)):
+        again = make_phantom(seed, replace(TINY, fat_mm=float(np.random.default_rng(seed).uniform(4, 30))))
+        assert made.scan.hu.tobytes() == again.scan.hu.tobytes()
+        assert made.centroids == again.centroids
+
+
+def test_torch_paints_the_same_body():
+    pytest.importorskip("torch")
+    acquisition = Acquisition(noise_hu=0, kernel=0.5, tilt_deg=5, circular_view=True)
+    spec = replace(TINY, acquisition=acquisition, disease=Disease(osteophytes=0.5, implants="screws"))
+    host, device = make_phantom(5, spec), make_phantom(5, spec, "cpu")
+    np.testing.assert_allclose(device.scan.hu, host.scan.hu, atol=0.5)
+    assert device.centroids == host.centroids
 
 
 @pytest.mark.parametrize("thoracic", [11, 12, 13])
@@ -173,15 +352,15 @@ def test_a_rib_has_its_length_and_runs_outwards_and_down(number, length_mm):
         assert path[-1, 2] < path[0, 2] - 20
 
 
-def test_rib_bone_is_found_beside_the_thoracic_vertebrae_but_not_beside_l2():
+def test_rib_bone_is_found_beside_the_thoracic_vertebrae_but_not_beside_l3():
     made = torso_phantom()
     brightest = {}
-    for level in (Level.T4, Level.T8, Level.L2):
+    for level in (Level.T4, Level.T8, Level.L3):
         k, j, i = np.round(made.scan.geometry.index_zyx_from_lps(np.array(made.centroids[level]))).astype(int)
         brightest[level] = made.scan.hu[k - 3 : k + 4, j : j + 20, i - 32 : i - 20].max()
     assert brightest[Level.T4] > 280
     assert brightest[Level.T8] > 280
-    assert brightest[Level.L2] < 220
+    assert brightest[Level.L3] < 220
 
 
 def test_lungs_are_air_beside_t7_and_absent_beside_l3():
@@ -192,20 +371,20 @@ def test_lungs_are_air_beside_t7_and_absent_beside_l3():
 
 
 def test_pelvis_stands_beside_the_sacrum():
-    made = make_phantom(1, PhantomSpec((3.0,) * 3, first=Level.L4, caudal_mm=60, noise_hu=0))
+    made = make_phantom(1, PhantomSpec((3.0,) * 3, first=Level.L4, caudal_mm=60, acquisition=QUIET))
     k, j, i = np.round(made.scan.geometry.index_zyx_from_lps(np.array(made.centroids[Level.S1]))).astype(int)
     for side in (slice(i - 45, i - 14), slice(i + 14, i + 45)):
         assert made.scan.hu[k, j - 5 : j + 15, side].max() > 300
 
 
 def test_contrast_brightens_the_aorta():
-    spec = PhantomSpec((3.0,) * 3, first=Level.T10, last=Level.L2, width_mm=120, depth_mm=160, noise_hu=0)
+    spec = PhantomSpec((3.0,) * 3, first=Level.T10, last=Level.L2, width_mm=120, depth_mm=160, acquisition=QUIET)
     plain, bright = (make_phantom(1, replace(spec, vessel_hu=hu)) for hu in (45.0, 300.0))
     assert np.max(bright.scan.hu - plain.scan.hu) > 200
 
 
 def test_values_are_clipped_and_the_circle_masks_the_corners():
-    hu = make_phantom(1, replace(TINY, circular_view=True, noise_hu=60)).scan.hu
+    hu = make_phantom(1, replace(TINY, acquisition=Acquisition(circular_view=True, noise_hu=60))).scan.hu
     assert hu.dtype == np.float32
     assert hu.min() == -1024
     assert hu.max() <= 3071
@@ -220,8 +399,9 @@ def test_noise_has_the_wanted_deviation():
 
 
 def test_thick_slices_are_smoother_along_z():
-    spec = replace(TINY, spacing_zyx_mm=(2.0, 3.0, 3.0), noise_hu=0)
-    thin, thick = (make_phantom(1, replace(spec, slice_mm=mm)).scan.hu for mm in (2.0, 8.0))
+    spec = replace(TINY, spacing_zyx_mm=(2.0, 3.0, 3.0))
+    slices = (replace(spec, acquisition=Acquisition(noise_hu=0, slice_mm=mm)) for mm in (2.0, 8.0))
+    thin, thick = (make_phantom(1, made).scan.hu for made in slices)
     assert np.abs(np.diff(thick, axis=0)).mean() < 0.7 * np.abs(np.diff(thin, axis=0)).mean()
 
 
@@ -239,17 +419,22 @@ def test_painted_volume_is_exact():
 
 def test_capsule_distance_is_exact_in_a_turned_frame():
     frame = Frame(np.array([10.0, 0.0, 0.0]), np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
-    solid = in_frame(frame, capsule((0, 0, 0), (20, 0, 0), 2.0), np.array([[-2.0, -2, -2], [22, 2, 2]]))
+    solid = rod(frame, (0, 0, 0), (20, 0, 0), 2.0)
     at = solid.distance_mm(*(np.float32(value) for value in (15.0, 10.0, 0.0)))
     assert float(at) == pytest.approx(3.0)
+    np.testing.assert_allclose(solid.box_lps_mm, [[8, -2, -2], [12, 22, 2]])
 
 
 def test_random_specs_are_valid_and_cover_partial_views():
     specs = [random_spec(np.random.default_rng(seed)) for seed in range(200)]
-    assert {spec.thoracic_count for spec in specs} == {11, 12, 13}
+    assert {spec.anatomy.thoracic_count for spec in specs} == {11, 12, 13}
     assert any(spec.first is Level.C1 for spec in specs)
     assert any(spec.last is Level.S2 for spec in specs)
     assert any(spec.first.region is Region.THORACIC and spec.last.region is Region.LUMBAR for spec in specs)
+    last_ribs = np.array([spec.anatomy.last_rib_mm for spec in specs])
+    assert np.all((last_ribs >= 0) & (last_ribs < 280))
+    assert 0.1 < np.mean(last_ribs < 38) < 0.35
+    assert np.mean(last_ribs > 120) > 0.25
 
 
 def run_command(*arguments):
@@ -257,6 +442,16 @@ def run_command(*arguments):
     command.add_parser(parser.add_subparsers())
     args = parser.parse_args(["phantom", *arguments])
     return args.run(args)
+
+
+def test_the_command_poses_its_phantom_by_a_list_of_spines(tmp_path, monkeypatch):
+    real = pose(Level.L1, Level.L4)
+    monkeypatch.setattr(command, "read_poses", lambda path: (real,) if path.name == "list" else ())
+    options = ("--levels", "L2-L3", "--size", "small", "--spacing", "8", "8", "8", "--spines", "list")
+    assert run_command("--output", str(tmp_path / "ct.nii.gz"), *options) == 0
+    with (tmp_path / "ct.truth.csv").open(encoding="utf-8") as stream:
+        z_mm = [float(row["z"]) for row in csv.DictReader(stream)]
+    assert z_mm[0] - z_mm[1] == pytest.approx(30.0, abs=0.01)
 
 
 def test_written_files_read_back_with_the_same_geometry_and_truth(tmp_path):

@@ -127,6 +127,7 @@ def test_run_record(method, body, out):
     assert record["settings"] == {
         "method": "sites",
         "config": "default",
+        "engine": "torch",
         "device": "cpu",
         "weights_sha256": FakeMethod.weights_sha256,
         "model_file": None,
@@ -189,11 +190,11 @@ def test_json_lines(method, body, out, capsys):
 
 def test_the_method_is_loaded_as_asked(method, body, out):
     fake = method()
-    own = out / "mine.pt"
+    own = out / "mine.npz"
     assert label(body, out, "--method", "integral-regression", "--config", "paper", "--model", own) == 0
-    assert fake.calls == [("integral-regression", own, "cpu", "paper")]
+    assert fake.calls == [("integral-regression", own, "cpu", "paper", "torch")]
     settings = json.loads((out / "a.run.json").read_text())["settings"]
-    assert settings["model_file"] == "mine.pt"
+    assert settings["model_file"] == "mine.npz"
     assert settings["uses_sequence"] is False
 
 
@@ -427,11 +428,11 @@ def test_no_weights_installed(method, body, out, capsys):
 
 
 def test_own_weights_that_are_missing_or_no_weights(method, body, out, tmp_path, capsys):
-    assert fails(method, body, out, capsys, "--model", tmp_path / "none.pt")[0] == 5
-    (tmp_path / "bad.pt").write_bytes(b"zip?")
-    assert fails(method, body, out, capsys, "--model", tmp_path / "bad.pt")[0] == 5
-    save_weights(tmp_path / "other.pt", {}, {"model": "corridor"})
-    code, message = fails(method, body, out, capsys, "--model", tmp_path / "other.pt")
+    assert fails(method, body, out, capsys, "--model", tmp_path / "none.npz")[0] == 5
+    (tmp_path / "bad.npz").write_bytes(b"zip?")
+    assert fails(method, body, out, capsys, "--model", tmp_path / "bad.npz")[0] == 5
+    save_weights(tmp_path / "other.npz", {}, {"model": "corridor"})
+    code, message = fails(method, body, out, capsys, "--model", tmp_path / "other.npz")
     assert code == 5
     assert "'corridor', not for 'sites'" in message
 

@@ -98,3 +98,43 @@ def test_degraded_windows_stay_within_ct_range() -> None:
     for seed in range(10):
         out = degraded(hu, np.random.default_rng(seed))
         assert out.min() >= -1024 and out.max() <= 3071
+
+
+def test_re_posed_points_lie_in_their_balls(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.sampling.degraded", lambda hu, rng: hu)
+    settings = replace(SETTINGS, cut_probability=0.0, repose_probability=1.0)
+    for seed in range(6):
+        window = draw_window(case, settings, np.random.default_rng(seed))
+        inner = ((window.points_mm > 14) & (window.points_mm < SETTINGS.extent_zyx_mm - 14)).all(1)
+        for point in window.points_mm[inner]:
+            assert np.abs(_brightest(window.hu, point) - point).max() <= 1.5 * SETTINGS.spacing_mm
+
+
+def test_necks_are_also_seen_with_finer_voxels(case: Case) -> None:
+    neck = replace(case, levels=np.array([Level.C3, Level.C4, Level.C5, Level.C6, Level.C7]))
+    settings = replace(
+        SETTINGS, fine_probability=1.0, scale=(1.0, 1.0), stretch=0.0, rotation_deg=0.0, deformation_mm=0.0
+    )
+    rng = np.random.default_rng(0)
+    fine, coarse = (np.diff(draw_window(c, settings, rng).points_mm[:, 0]).mean() for c in (neck, case))
+    assert fine == pytest.approx(settings.fine_scale * coarse)
+
+
+def test_two_patients_are_joined_at_a_disc(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.sampling.degraded", lambda hu, rng: hu)
+    settings = replace(SETTINGS, cut_probability=0.0)
+    upper = replace(case, levels=np.array([Level.T6, Level.T7, Level.T8, Level.T9, Level.T10]))
+    lower = replace(case, levels=np.array([Level.T8, Level.T9, Level.T10, Level.T11, Level.T12]))
+    for seed in range(6):
+        window = draw_window(upper, settings, np.random.default_rng(seed), lower)
+        # counted on without a gap or a double, wherever the seam is
+        assert window.levels.tolist() == list(range(Level.T6, Level.T12 + 1))
+        assert (np.diff(window.points_mm[:, 0]) < -15).all()
+        inner = ((window.points_mm > 14) & (window.points_mm < SETTINGS.extent_zyx_mm - 14)).all(1)
+        for point in window.points_mm[inner]:
+            assert np.abs(_brightest(window.hu, point) - point).max() <= 1.5 * SETTINGS.spacing_mm
+
+
+def test_patients_without_a_common_disc_are_not_joined(case: Case) -> None:
+    neck = replace(case, levels=np.array([Level.C1, Level.C2, Level.C3, Level.C4, Level.C5]))
+    assert draw_window(case, SETTINGS, np.random.default_rng(0), neck).levels.tolist() == case.levels.tolist()

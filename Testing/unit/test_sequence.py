@@ -339,6 +339,16 @@ def test_a_strong_candidate_off_the_line_is_mentioned() -> None:
     assert result.remarks == ("1 candidate off the line left out",)
 
 
+def test_what_lies_beyond_a_gap_too_long_to_count_across_is_mentioned() -> None:
+    above, below = spine_levels(L.T1, L.T6), spine_levels(L.L3, L.L5)
+    positions = column(spine_levels(L.T1, L.L5))[[*range(6), -3, -2, -1]]
+    result = decode(evidence(positions, looks(above + below)))
+    assert result.levels == tuple(above)
+    (remark,) = result.remarks
+    assert remark.startswith("3 candidates below T6 left out, ")
+    assert remark.endswith(" mm away: too far to count across")
+
+
 @pytest.mark.parametrize("missing", [[L.T9], [L.T9, L.T10], [L.T12], [L.L3, L.L4, L.L5]])
 def test_missed_vertebrae_are_skipped_and_named(missing: list[Level]) -> None:
     levels = spine_levels(L.T4, L.S2)

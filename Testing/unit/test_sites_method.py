@@ -6,45 +6,47 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
-from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level  # noqa: E402
-from VertebraLabelingLib.core.errors import CancelledError, NothingFoundError  # noqa: E402
-from VertebraLabelingLib.core.geometry import Geometry  # noqa: E402
-from VertebraLabelingLib.core.prepare import prepare  # noqa: E402
-from VertebraLabelingLib.core.progress import silent  # noqa: E402
-from VertebraLabelingLib.core.scan import Scan  # noqa: E402
-from VertebraLabelingLib.methods.corridor import CorridorSettings, curve_in_map  # noqa: E402
-from VertebraLabelingLib.methods.sites.method import Sites, _all_levels, find_sites  # noqa: E402
-from VertebraLabelingLib.methods.sites.network import SitesOutput, SitesSettings  # noqa: E402
+from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
+from VertebraLabelingLib.core.errors import CancelledError, NothingFoundError
+from VertebraLabelingLib.core.geometry import Geometry
+from VertebraLabelingLib.core.labelling import Evidence
+from VertebraLabelingLib.core.prepare import prepare
+from VertebraLabelingLib.core.progress import silent
+from VertebraLabelingLib.core.scan import Scan
+from VertebraLabelingLib.methods.corridor import Corridor, curve_in_map
+from VertebraLabelingLib.methods.corridor.settings import CorridorSettings
+from VertebraLabelingLib.methods.sites.method import Sites
+from VertebraLabelingLib.methods.sites.neck import find_neck
+from VertebraLabelingLib.methods.sites.reading import all_levels, expectations, find_sites, read_at
+from VertebraLabelingLib.methods.sites.settings import SitesSettings
 
 CENTRES_LPS = np.array([[-42.0, 31.0, 300.0 - 30.0 * n] for n in range(8)]) + [[0.7 * n, n, 0] for n in range(8)]
 
 
-class _BrightNet(torch.nn.Module):
-    """Answers with the image itself: bright is a centre; the level is the height in the scan (air stays C1)."""
+SETTINGS = SitesSettings(hu_ranges=((-1000.0, 1000.0),))
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.settings = SitesSettings(hu_ranges=((-1000.0, 1000.0),))
-        self.dummy = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, image: torch.Tensor) -> SitesOutput:
-        value = torch.nn.functional.avg_pool3d(image, 2)[:, 0]
-        levels = torch.zeros(len(image), 26, *(n // 4 for n in image.shape[2:]))
+class _BrightNet:
+    """Answers with the image itself: bright is a centre; every level is the same."""
+
+    device = "cpu"
+
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        z, y, x = (n // 2 for n in image.shape[2:])
+        value = 12 * image[:, 0].reshape(-1, z, 2, y, 2, x, 2).mean((2, 4, 6))
+        levels = np.zeros((len(image), 26, z // 2, y // 2, x // 2), np.float32)
         levels[:, 20] = 5.0
-        return SitesOutput(12 * value, 12 * value, levels)
+        return {"centre": value, "integral": value, "levels": levels}
 
 
-class _BrightCorridor(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.settings = CorridorSettings(hu_ranges=((-1000.0, 1000.0),))
-        self.dummy = torch.nn.Parameter(torch.zeros(1))
+class _BrightCorridor:
+    device = "cpu"
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return 30 * (image[:, 0] + 0.9)
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        return {"output": 30 * (image[:, 0] + 0.9)}
+
+
+CORRIDOR = Corridor(_BrightCorridor(), CorridorSettings(hu_ranges=((-1000.0, 1000.0),)))
 
 
 def _scan(centres: np.ndarray) -> Scan:
@@ -58,7 +60,7 @@ def _scan(centres: np.ndarray) -> Scan:
 
 
 def _method(mirror: bool = True) -> Sites:
-    return Sites(_BrightNet(), _BrightCorridor(), {}, mirror)
+    return Sites(_BrightNet(), SETTINGS, CORRIDOR, {}, mirror)
 
 
 def test_finds_every_centre_where_it_is_in_the_patient() -> None:
@@ -71,9 +73,8 @@ def test_finds_every_centre_where_it_is_in_the_patient() -> None:
 
 def test_a_network_of_another_grid_gets_the_scan_on_that_grid() -> None:
     """Spacing travels in the weights; the scan is prepared at 2 mm, this network wants 1.5 mm."""
-    network = _BrightNet()
-    network.settings = replace(network.settings, spacing_mm=1.5)
-    evidence = Sites(network, _BrightCorridor(), {}).find(prepare(_scan(CENTRES_LPS)), silent)
+    method = Sites(_BrightNet(), replace(SETTINGS, spacing_mm=1.5), CORRIDOR, {})
+    evidence = method.find(prepare(_scan(CENTRES_LPS)), silent)
     found = evidence.positions_lps_mm[np.argsort(-evidence.positions_lps_mm[:, 2])]
     assert found.shape == CENTRES_LPS.shape and np.abs(found - CENTRES_LPS).max() < 1.0
 
@@ -97,9 +98,9 @@ def test_no_spine_is_said_and_cancel_stops() -> None:
 
 
 def test_every_peak_is_a_site_with_its_calibrated_height() -> None:
-    centre = torch.full((20, 10, 10), 1e-3)
+    centre = np.full((20, 10, 10), 1e-3, np.float32)
     centre[5, 5, 5], centre[14, 5, 5], centre[10, 2, 2] = 0.9, 0.5, 0.05
-    logits = torch.full_like(centre, -20.0)
+    logits = np.full_like(centre, -20.0)
     logits[5, 5, 5], logits[14, 5, 5] = 5.0, 5.0
     positions, scores = find_sites(centre, logits, SitesSettings(score_calibration=(2.0, 1.0)))
     np.testing.assert_allclose(positions, [[22.0, 22.0, 22.0], [58.0, 22.0, 22.0]], atol=1e-3)
@@ -107,12 +108,29 @@ def test_every_peak_is_a_site_with_its_calibrated_height() -> None:
 
 
 def test_an_empty_map_has_no_sites() -> None:
-    positions, scores = find_sites(torch.zeros(8, 8, 8), torch.zeros(8, 8, 8), SitesSettings())
+    positions, scores = find_sites(np.zeros((8, 8, 8), np.float32), np.zeros((8, 8, 8), np.float32), SETTINGS)
     assert positions.shape == (0, 3) and scores.shape == (0,)
+    assert read_at(np.zeros((26, 4, 4, 4)), positions, np.full(3, 16.0)).shape == (0, 26)
+
+
+def test_sites_are_read_as_the_losses_read_them() -> None:
+    """The networks learn from torch's versions of these two; inference computes them without torch."""
+    torch = pytest.importorskip("torch")
+    from VertebraLabelingLib.methods.sites import network
+
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, (9, 8, 7)).astype(np.float32)
+    seeds = np.array([[0, 0, 0], [4, 3, 3], [8, 7, 6], [1, 7, 2]])
+    learnt = network.integral_regression(torch.tensor(logits), torch.tensor(seeds), 10.0, 4.0)
+    np.testing.assert_allclose(expectations(logits, seeds, 10.0, 4.0), learnt, atol=1e-4)
+    maps, extent = rng.normal(0, 4, (26, 9, 8, 7)).astype(np.float32), np.array([72.0, 64.0, 56.0])
+    positions = rng.uniform(-0.2, 1.2, (40, 3)) * extent
+    learnt = network.read_at(*(torch.tensor(a, dtype=torch.float32) for a in (maps, positions, extent)))
+    np.testing.assert_allclose(read_at(maps, positions, extent), learnt, atol=1e-4)
 
 
 def test_levels_without_a_channel_get_almost_nothing() -> None:
-    log_probs = _all_levels(np.log(np.full((3, 26), 1 / 26)))
+    log_probs = all_levels(np.log(np.full((3, 26), 1 / 26)))
     np.testing.assert_allclose(np.exp(log_probs).sum(1), 1)
     assert np.exp(log_probs[:, [Level.T13, Level.L6]]).max() < 1e-4
 
@@ -125,3 +143,53 @@ def test_the_curve_is_cut_to_where_the_map_is_high() -> None:
     assert curve[0, 0] == 6 and curve[-1, 0] == 24
     assert np.abs(curve[:, 1] - 5.5).max() < 0.2
     assert len(curve_in_map(np.zeros((5, 4, 4), np.float32))) == 0
+
+
+class _NeckNet(_BrightNet):
+    """Names everything C5, and remembers the voxel sizes it was shown by the width of what is bright."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.widths: list[int] = []
+
+    def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        maps = super().__call__(image)
+        maps["levels"][:, 20], maps["levels"][:, self.level] = 0.0, 5.0
+        self.widths.append(int((image > 0).sum()))
+        return maps
+
+
+def _two_looks(level: int) -> tuple[_NeckNet, np.ndarray]:
+    network = _NeckNet(level)
+    method = Sites(network, replace(SETTINGS, neck_magnification=1.4), CORRIDOR, {}, mirror=False)
+    evidence = method.find(prepare(_scan(CENTRES_LPS)), silent)
+    return network, evidence.positions_lps_mm[np.argsort(-evidence.positions_lps_mm[:, 2])]
+
+
+def test_a_neck_is_looked_at_again_with_finer_voxels() -> None:
+    network, found = _two_looks(4)
+    assert found.shape == CENTRES_LPS.shape and np.abs(found - CENTRES_LPS).max() < 1.0
+    # 1.4 times finer: 2.7 times as many bright voxels per vertebra
+    assert max(network.widths) > 1.4 * network.widths[0]
+
+
+def test_a_trunk_is_not() -> None:
+    trunk, found = _two_looks(20)
+    neck, _ = _two_looks(4)
+    assert found.shape == CENTRES_LPS.shape
+    assert len(trunk.widths) < len(neck.widths)
+
+
+def _evidence(heights: list[float], levels: list[Level], scores: list[float]) -> Evidence:
+    log_probs = np.full((len(heights), len(Level)), -9.0)
+    log_probs[np.arange(len(levels)), levels] = np.log(0.98)
+    return Evidence(np.column_stack([np.zeros((len(heights), 2)), heights]), log_probs, np.array(scores))
+
+
+def test_the_neck_is_where_neighbours_agree_that_it_is() -> None:
+    levels = [Level.C6, Level.C7, Level.T1, Level.T2, Level.T3, Level.T4, Level.C4, Level.T6]
+    neck = find_neck(_evidence([200.0 - 20 * n for n in range(8)], levels, [0.9] * 8))
+    # the stray C4 lies between two thoracic ones
+    assert neck is not None and (neck.low_mm, neck.high_mm) == (140.0, 200.0)
+    assert find_neck(_evidence([100.0, 80.0], [Level.L1, Level.L2], [0.9, 0.9])) is None
+    assert find_neck(_evidence([100.0], [Level.C3], [0.1])) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +19,9 @@ from .core.progress import Progress, part, silent
 from .core.scan import Scan
 from .core.sequence import decode as decode_sequence
 from .methods.base import Method
+
+Refine = Callable[[Scan, Labelling, Progress], Labelling]
+"""A stage that moves named points to better places: checked scan and labelling -> labelling."""
 
 BORDER_MM = 10.0
 """About half the height of a vertebral body."""
@@ -49,10 +52,13 @@ class LabelledScan:
     seconds: dict[str, float]
 
 
-def label_scan(scan: Scan, method: Method, progress: Progress = silent, decode: bool = True) -> LabelledScan:
+def label_scan(
+    scan: Scan, method: Method, progress: Progress = silent, decode: bool = True, refine: Refine | None = None
+) -> LabelledScan:
     """Name the vertebrae of a CT.
 
     decode: False skips the sequence decoder and takes each candidate's most likely level (the paper's own system).
+    refine: local refinement of the named points, None for none.
     Raises InputError when the scan is not like a CT, NothingFoundError when no vertebra is in view, and whatever
     `progress` raises to stop the run.
     """
@@ -70,6 +76,9 @@ def label_scan(scan: Scan, method: Method, progress: Progress = silent, decode: 
         labelling = decode_sequence(evidence) if decode else most_likely(evidence)
     if not labelling.points or is_lone_guess(labelling):
         raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
+    if refine is not None:
+        with watch.stage("refine"):
+            labelling = refine(scan, labelling, part(progress, 0.96, 1.0))
     progress("naming", 1.0)
     return LabelledScan(scan, with_border_remarks(labelling, scan.geometry), watch.seconds)
 

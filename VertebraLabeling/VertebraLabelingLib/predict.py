@@ -20,7 +20,16 @@ from . import __version__
 from .console import cancellable, emit, progress_display, table
 from .core.errors import CancelledError, UsageError, VertebraLabelingError
 from .core.progress import Progress, part
-from .methods.registry import CONFIGS, DEFAULT_METHOD, METHODS, check_choice, load_method, uses_sequence
+from .engines.device import ENGINES
+from .methods.registry import (
+    CONFIGS,
+    DEFAULT_METHOD,
+    METHODS,
+    check_choice,
+    load_method,
+    uses_refinement,
+    uses_sequence,
+)
 
 if TYPE_CHECKING:
     from .outputs import OutputPaths, Writer
@@ -64,8 +73,19 @@ def _add_label(commands: Any) -> None:
     label.add_argument(
         "--config", choices=CONFIGS, default="default", help="; ".join(f"{n}: {t}" for n, t in CONFIGS.items())
     )
+    label.add_argument(
+        "--engine",
+        choices=("auto", *ENGINES),
+        default="auto",
+        help="what runs the network: torch, or ONNX Runtime on the CPU (default: auto, torch where it is installed)",
+    )
     label.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     label.add_argument("--model", metavar="FILE", type=Path, help="weights of your own instead of the shipped ones")
+    label.add_argument(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        help="move every named point to where a second, local network sees the centre",
+    )
     label.add_argument("--phantom", action="store_true", help="the CT is synthetic: preview and record say so")
     label.add_argument("--json-lines", action="store_true", help="progress and result as JSON lines on stdout")
     label.add_argument("--quiet", action="store_true", help="no progress and no table")
@@ -137,7 +157,8 @@ def _label(args: argparse.Namespace, progress: Progress) -> tuple[LabelledScan, 
     progress("starting", 0.0)
     from .core.prepare import PREPARED_SPACING_MM
     from .core.readers import read_scan
-    from .engines.device import choose_device, tune_cpu
+    from .engines.device import choose_device, choose_engine, tune_cpu
+    from .methods.refinement import load_shipped as load_refinement
     from .pipeline import Stopwatch, label_scan
     from .record import RunSettings
 
@@ -147,12 +168,16 @@ def _label(args: argparse.Namespace, progress: Progress) -> tuple[LabelledScan, 
         scan = read_scan(args.ct)
     progress("loading the network", 0.10)
     with watch.stage("load"):
-        device = choose_device(args.device)
+        engine = choose_engine(args.engine)
+        device = choose_device(args.device, engine)
         tune_cpu()
-        method = load_method(args.method, args.model, device, args.config)
-    result = label_scan(scan, method, part(progress, 0.15, 0.95), decode)
+        method = load_method(args.method, args.model, device, args.config, engine)
+        refinement = load_refinement(device, engine) if uses_refinement(args.refine, args.config) else None
+    refine = refinement and refinement.refined
+    result = label_scan(scan, method, part(progress, 0.15, 0.95), decode, refine)
+    hashes = {**method.weights_sha256, **(refinement.weights_sha256 if refinement else {})}
     settings = RunSettings(
-        args.method, args.config, device, method.weights_sha256, args.model and args.model.name,
+        args.method, args.config, engine, device, hashes, args.model and args.model.name,
         decode, PREPARED_SPACING_MM, args.phantom,
     )  # fmt: skip
     return result, settings, watch.seconds | result.seconds

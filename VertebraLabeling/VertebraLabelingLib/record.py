@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from .core.scan import Scan
 
 FORMAT = "vertebra-labeling-run/1"
-_LIBRARIES = ("torch", "numpy", "SimpleITK", "scikit-learn")
+_LIBRARIES = ("torch", "onnxruntime", "numpy", "SimpleITK", "scikit-learn")
 
 
 @dataclass(frozen=True)
 class RunSettings:
     """What the user chose and what it came to.
 
-    device: the one in use, never "auto".  weights_sha256: hash of each weight file by role.  model_file: name of the
-    user's own weights, None for the shipped ones.
+    engine, device: the ones in use, never "auto".  weights_sha256: hash of each weight file by role.  model_file: name
+    of the user's own weights, None for the shipped ones.
     """
 
     method: str
     config: str
+    engine: str
     device: str
     weights_sha256: Mapping[str, str]
     model_file: str | None

@@ -1,4 +1,4 @@
-"""``python -m training bench``: a whole body from file to points, against a plain U-Net on the same CPU."""
+"""``python -m training bench``: a whole body from file to points against a plain U-Net, and a training step."""
 
 from __future__ import annotations
 
@@ -15,23 +15,29 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..bench import PipelineRun, UnetRun
+    from ..step_times import StepTimes
+
+TRAINED_CONFIG = Path(__file__).parents[1] / "configs" / "sites.toml"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The `bench` command."""
-    parser = subparsers.add_parser("bench", help="time and memory for a whole body on the CPU, against a plain U-Net")
+    parser = subparsers.add_parser("bench", help="time and memory: a whole body against a plain U-Net, and training")
     parser.add_argument("--ct", type=Path, help="this CT for the command line instead of the phantom of 512x512x600")
     parser.add_argument("--method", choices=METHODS, default=DEFAULT_METHOD)
     parser.add_argument("--config", choices=CONFIGS, default="default")
     parser.add_argument("--forwards", type=int, default=2, help="measured passes of the U-Net (default: 2)")
+    parser.add_argument("--train-config", type=Path, default=TRAINED_CONFIG, help="configuration whose step is timed")
+    parser.add_argument("--train-steps", type=int, default=10, help="measured training steps; 0 for none (default: 10)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one table of what was measured and what was extrapolated."""
+    """Print what was measured and what was extrapolated: one table of a whole body, one of a training step."""
     from rich.console import Console
 
     from ..bench import run_pipeline, run_unet
+    from ..step_times import measure_training
 
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
@@ -42,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
         pipeline = run_pipeline(ct, Path(folder), args.method, args.config)
     console.print(f"Running {args.forwards} passes of the U-Net, after one to warm up ...")
     console.print(report(pipeline, run_unet(args.forwards)))
+    if args.train_steps > 0:
+        console.print(f"Training {args.train_steps} steps of {args.train_config.name} on windows of a phantom ...")
+        console.print(training_report(measure_training(args.train_config, args.train_steps)))
     return 0
 
 
@@ -66,6 +75,22 @@ def report(pipeline: PipelineRun, unet: UnetRun) -> Table:
     table.add_row("U-Net, tiles", f"{unet.tiles}", "counted: 512x512x600 at 1.5 mm, half overlap")
     table.add_row("U-Net, volume", f"{unet.extrapolated_seconds:.0f} s", "EXTRAPOLATED: fastest tile x tiles")
     table.add_row("ratio", f"{unet.extrapolated_seconds / total:.0f} x", "extrapolated U-Net / measured total")
+    return table
+
+
+def training_report(times: StepTimes) -> Table:
+    """The table of a training step."""
+    from rich.table import Table
+
+    title = f"A training step of {times.task} on the {times.device}, batch {times.batch}, one process"
+    table = Table("what", "value", "how", title=title)
+    rate = f"{1 / times.step_seconds:.2f} steps/s"
+    table.add_row("speed", rate, f"measured over {times.steps} steps, {times.step_seconds:.2f} s each")
+    for name, seconds in times.parts.items():
+        table.add_row(f"  {name}", f"{seconds:.3f} s", f"{seconds / times.step_seconds:.0%} of the step")
+    table.add_section()
+    drawing = f"{times.drawing_seconds:.3f} s"
+    table.add_row("drawing its windows", drawing, "measured alone; a worker does it beside the step, batches ahead")
     return table
 
 

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Fit, rewrite the file, print what was fitted."""
     from dataclasses import replace
 
-    from VertebraLabelingLib.engines.weights import load_model, load_weights, register_model, save_weights
+    from VertebraLabelingLib.engines.weights import load_model, load_weights, save_weights
     from VertebraLabelingLib.methods.sites import load
 
     from ..calibration import fitted, judged_candidates
@@ -33,10 +33,12 @@ def run(args: argparse.Namespace) -> int:
     method = load(replace(weights, metadata=metadata), load_model("corridor"), "cpu", "default")
     scores, truths = judged_candidates(method, read_cache(args.cache, (args.split,)))
     network["score_calibration"] = list(fitted(scores, truths))
-    sha256 = save_weights(args.weights, weights.state_dict, metadata)
+    sha256 = save_weights(args.weights, weights.arrays, metadata)
     slope, offset = network["score_calibration"]
     print(f"{truths.sum()} true and {(~truths).sum()} false candidates: slope {slope:.3f}, offset {offset:.3f}")
     print(f"{args.weights}: SHA-256 {sha256}")
     if args.register:
-        register_model(args.weights, version=args.register, licence="Apache-2.0")
+        from ..onnx_export import register
+
+        register(args.weights, args.register)
     return 0

@@ -11,14 +11,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("export", help="write a checkpoint as fp16 weights")
     parser.add_argument("config", type=Path, help="the configuration it was trained with")
     parser.add_argument("checkpoint", type=Path, nargs="+", help="several are averaged, weight by weight")
-    parser.add_argument("--output", type=Path, required=True, help="the weight file, *.pt")
+    parser.add_argument("--output", type=Path, required=True, help="the weight file, *.npz")
     parser.add_argument("--register", metavar="VERSION", help="also make it the weights that ship, as this version")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the file; prints its hash."""
-    from VertebraLabelingLib.engines.weights import register_model, save_weights
+    from VertebraLabelingLib.engines.weights import save_weights
 
     from ..loop import averaged_weights
     from ..settings import read_configuration
@@ -31,5 +31,7 @@ def run(args: argparse.Namespace) -> int:
     sha256 = save_weights(args.output, network.state_dict(), {"model": task.model_id, "network": task.metadata()})
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB, SHA-256 {sha256}")
     if args.register:
-        register_model(args.output, version=args.register, licence="Apache-2.0")
+        from ..onnx_export import register
+
+        register(args.output, args.register)
     return 0

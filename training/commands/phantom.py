@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import UsageError
 
-from ..phantom import PhantomSpec, make_phantom, write_phantom
+from ..phantom import Anatomy, PhantomSpec, draw_pose, make_phantom, random_spec, read_poses, write_phantom
 
 SIZES: dict[str, dict[str, float | bool]] = {
     "small": {"width_mm": 200.0, "depth_mm": 200.0},
@@ -28,21 +29,37 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--spacing", type=float, nargs=3, default=(2.0, 2.0, 2.0), metavar=("Z", "Y", "X"), help="voxel size in mm"
     )
+    parser.add_argument("--spines", type=Path, help="list of real spines (spines.csv.gz) to pose the phantom by")
+    parser.add_argument(
+        "--random", action="store_true", help="draw all else too: field of view, anatomy, disease, scan"
+    )
+    parser.add_argument("--device", help="paint with torch on this device (default: NumPy)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make and write the phantom; 0 when both files stand.  UsageError when it cannot be written."""
-    first, last = args.levels or (Level.C1, Level.S2)
-    try:
-        spec = PhantomSpec(spacing_zyx_mm=tuple(args.spacing), first=first, last=last, **SIZES[args.size])
-    except ValueError as error:
-        raise UsageError(f"No phantom for these options: {error}.") from error
-    phantom = make_phantom(args.seed, spec)
+    phantom = make_phantom(args.seed, _spec(args), args.device)
     truth = write_phantom(phantom, args.output)
     size = " x ".join(str(n) for n in phantom.scan.geometry.shape_zyx)
     print(f"{args.output}: phantom, {size} voxels (z, y, x); {len(phantom.centroids)} centroids in {truth}")
     return 0
+
+
+def _spec(args: argparse.Namespace) -> PhantomSpec:
+    """The spec of the options; UsageError when they do not go together."""
+    rng, poses = np.random.default_rng(args.seed), read_poses(args.spines) if args.spines else None
+    if args.random:
+        return random_spec(rng, poses)
+    pose = draw_pose(poses, rng) if poses else None
+    anatomy = Anatomy(pose=pose, lumbar_count=6 if pose and Level.L6 in pose.levels else 5)
+    first, last = args.levels or (Level.C1, Level.S2)
+    try:
+        return PhantomSpec(
+            spacing_zyx_mm=tuple(args.spacing), first=first, last=last, anatomy=anatomy, **SIZES[args.size]
+        )
+    except ValueError as error:
+        raise UsageError(f"No phantom for these options: {error}.") from error
 
 
 def _stretch(text: str) -> tuple[Level, Level]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -12,8 +13,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("config", type=Path, help="for example training/configs/sites.toml")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder made by `prepare`")
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and curves")
-    parser.add_argument("--splits", nargs="+", default=["train", "phantom"], help="cases to learn from")
-    parser.add_argument("--start", type=Path, help="checkpoint of the same network to start from")
+    parser.add_argument("--splits", nargs="+", default=["train", "phantom", "pseudo"], help="cases to learn from")
+    parser.add_argument(
+        "--final", action="store_true", help="learn from split val too: only for weights on which nothing is chosen"
+    )
+    origin = parser.add_mutually_exclusive_group()
+    origin.add_argument("--start", type=Path, help="checkpoint of the same network to start from")
+    origin.add_argument("--resume", action="store_true", help="go on with the run of --output where it was stopped")
     parser.add_argument("--minutes", type=float, help="overrides the configuration")
     parser.set_defaults(run=run)
 
@@ -21,6 +27,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train; prints where the last checkpoint lies."""
     from dataclasses import replace
+
+    from lightning.pytorch.utilities import rank_zero_only
 
     from ..cases import read_cache
     from ..loop import train
@@ -30,6 +38,24 @@ def run(args: argparse.Namespace) -> int:
     configuration = read_configuration(args.config)
     settings = replace(configuration.run, minutes=args.minutes) if args.minutes else configuration.run
     task = make_task(configuration.task, configuration.network, configuration.windows)
-    cases = read_cache(args.cache, tuple(args.splits))
-    print(train(task, cases, settings, args.output, args.start))
+    learnt, watched = chosen_splits(args.splits, args.final)
+    cases, validation = read_cache(args.cache, learnt), read_cache(args.cache, watched)
+    last = train(task, cases, settings, args.output, args.start, validation=validation, resume=args.resume)
+    rank_zero_only(print)(last)
     return 0
+
+
+def chosen_splits(splits: Sequence[str], final: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Splits to learn from and to watch the loss on; a scan of val is one or the other, by a decision of the user.
+
+    UsageError when val is among `splits` without `final`.
+    """
+    from VertebraLabelingLib.core.errors import UsageError
+
+    if final:
+        return (*(name for name in splits if name != "val"), "val"), ()
+    if "val" in splits:
+        raise UsageError(
+            "Split val judges the networks; to learn from it for weights that are not judged, say --final."
+        )
+    return tuple(splits), ("val",)

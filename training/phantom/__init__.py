@@ -1,6 +1,11 @@
 """Procedural spine CT with exact centroids: ``make_phantom(seed, PhantomSpec(...))``."""
 
-from .generate import Phantom, make_phantom, write_phantom
-from .spec import PhantomSpec, random_spec
+from .draw import random_spec
+from .generate import Phantom, make_phantom, phantom_stream, write_phantom
+from .poses import Pose, draw_pose, read_poses
+from .spec import Acquisition, Anatomy, Disease, PhantomSpec
 
-__all__ = ["Phantom", "PhantomSpec", "make_phantom", "random_spec", "write_phantom"]
+__all__ = [
+    "Acquisition", "Anatomy", "Disease", "Phantom", "PhantomSpec", "Pose", "draw_pose", "make_phantom",
+    "phantom_stream", "random_spec", "read_poses", "write_phantom",
+]  # fmt: skip

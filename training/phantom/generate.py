@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +16,21 @@ from VertebraLabelingLib.core.files import atomic_write, require_writable_folder
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.scan import Scan
 
-from .acquisition import acquire
+from .acquisition import acquire, in_view
+from .draw import random_spec
 from .head import paint_airway, paint_head
-from .organs import paint_abdomen, paint_lungs, paint_mediastinum, paint_table, paint_trunk, smooth_field
+from .implants import paint_implants
+from .organs import paint_abdomen, paint_lungs, paint_trunk
 from .pelvis import paint_pelvis, paint_sacrum
+from .poses import Pose
 from .profile import chest_profile, trunk_profile
-from .solids import Bone, Canvas
-from .spec import PhantomSpec
+from .shoulders import paint_shoulders
+from .solids import Array, Bone, Canvas, slabs
+from .spec import Acquisition, PhantomSpec
 from .spine import Spine, build_spine
-from .thorax import paint_ribs, paint_shoulders
+from .thorax import paint_ribs
 from .vertebra import paint_column
+from .vessels import paint_mediastinum, paint_table
 
 COARSE_MM = 2.0
 MAX_DIRECT_VOXELS = 30_000_000
@@ -37,22 +44,35 @@ class Phantom:
     centroids: dict[Level, tuple[float, float, float]]
 
 
-def make_phantom(seed: int, spec: PhantomSpec | None = None) -> Phantom:
-    """The phantom of this seed and spec; the same two give the same bits."""
+def make_phantom(seed: int, spec: PhantomSpec | None = None, device: str | None = None) -> Phantom:
+    """The phantom of this seed and spec; the same three give the same bits.
+
+    device: None paints with NumPy, else torch paints there; the body is the same, noise and rounding differ.
+    """
     spec = spec or PhantomSpec()
     spine = build_spine(spec, np.random.default_rng([seed, 0]))
     wanted = field_of_view(spine, spec)
-    built = building_grid(wanted)
-    canvas = Canvas(built)
+    canvas = Canvas(building_grid(wanted), device)
     _paint(canvas, spine, spec, np.random.default_rng([seed, 1]))
-    hu = acquire(canvas.hu, built, wanted, spec, np.random.default_rng([seed, 2]))
+    hu = acquire(canvas, wanted, spec.acquisition, np.random.default_rng([seed, 2]))
+    hu = hu if device is None else hu.cpu().numpy()
     scan = Scan(hu, wanted, f"phantom-{seed}", ("This is a procedural phantom, not a patient.",))
-    return Phantom(scan, visible_centroids(spine, wanted))
+    return Phantom(scan, visible_centroids(spine, wanted, spec.acquisition))
 
 
-def visible_centroids(spine: Spine, geometry: Geometry) -> dict[Level, tuple[float, float, float]]:
-    """LPS mm of the body centroids inside the grid, cranio-caudal."""
-    inside = geometry.contains_lps(spine.centroids_lps_mm())
+def phantom_stream(
+    first_seed: int, spines: Sequence[Pose] | None = None, device: str | None = None
+) -> Iterator[Phantom]:
+    """Endless random phantoms of the seeds first_seed, first_seed + 1, ..., painted on `device`."""
+    for seed in itertools.count(first_seed):
+        yield make_phantom(seed, random_spec(np.random.default_rng(seed), spines), device)
+
+
+def visible_centroids(
+    spine: Spine, geometry: Geometry, acquisition: Acquisition
+) -> dict[Level, tuple[float, float, float]]:
+    """LPS mm of the body centroids inside the field of view, cranio-caudal."""
+    inside = in_view(geometry, acquisition, spine.centroids_lps_mm())
     pairs = zip(spine.levels, spine.centroids_lps_mm(), inside, strict=True)
     return {level: (float(p[0]), float(p[1]), float(p[2])) for level, p, visible in pairs if visible}
 
@@ -90,28 +110,30 @@ def building_grid(wanted: Geometry) -> Geometry:
 def _paint(canvas: Canvas, spine: Spine, spec: PhantomSpec, rng: np.random.Generator) -> None:
     """Everything from the outside inwards, softest first, the spine last."""
     chest, trunk = chest_profile(spine), trunk_profile(spine)
-    cell = 14.0 / canvas.geometry.spacing_xyz_mm[0]
-    field = smooth_field(canvas.geometry.shape_zyx, cell, rng)
-    flat_bone = Bone(170.0 * spec.bone_density, 450.0 + 250.0 * spec.bone_density, 1.2)
+    field = canvas.smooth_field(14.0, rng)
+    density = spec.disease.bone_density
+    flat_bone = Bone(170.0 * density, 450.0 + 250.0 * density, 1.2)
     if spec.table:
-        paint_table(canvas, trunk, spec.fat_mm)
+        paint_table(canvas, trunk, spec.fat_mm, spec.prone)
     paint_trunk(canvas, spine, trunk, spec, field)
     paint_abdomen(canvas, spine, trunk, rng, field)
-    paint_shoulders(canvas, spine, chest, flat_bone, spec.arms)
+    paint_shoulders(canvas, spine, chest, flat_bone, spec)
     paint_lungs(canvas, spine, chest, field)
-    paint_mediastinum(canvas, spine, spec)
-    paint_head(canvas, spine, spec.bone_density)
+    paint_mediastinum(canvas, spine, spec, rng)
+    paint_head(canvas, spine, density)
     paint_airway(canvas, spine)
-    paint_ribs(canvas, spine, chest, flat_bone, spec.short_last_rib, rng)
-    paint_pelvis(canvas, spine, spec.bone_density)
-    paint_sacrum(canvas, spine, spec.bone_density)
-    paint_column(canvas, spine, spec.bone_density, rng)
-    _add_texture(canvas, smooth_field(canvas.geometry.shape_zyx, 3.0, rng))
+    paint_ribs(canvas, spine, chest, flat_bone, spec.anatomy, rng)
+    paint_pelvis(canvas, spine, density)
+    paint_sacrum(canvas, spine, density)
+    paint_column(canvas, spine, spec, rng)
+    _add_texture(canvas, canvas.smooth_field(4.0, rng))
+    paint_implants(canvas, spine, spec, rng)
 
 
-def _add_texture(canvas: Canvas, field: np.ndarray) -> None:
+def _add_texture(canvas: Canvas, field: Array) -> None:
     """Fine structure that grows with density: spongiosa is rough, fluid is smooth (in place)."""
-    canvas.hu += field * np.clip((canvas.hu + 150) * 0.07, 0, 45)
+    for slab in slabs(canvas.hu):
+        canvas.hu[slab] += field[slab] * ((canvas.hu[slab] + 150) * 0.07).clip(0, 45)
 
 
 def write_phantom(phantom: Phantom, path: Path) -> Path:

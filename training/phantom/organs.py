@@ -1,4 +1,4 @@
-"""Soft tissue: trunk with fat, lungs, heart and vessels, abdominal organs, bowel, table."""
+"""Soft tissue: trunk with fat, lungs, abdominal organs, bowel."""
 
 from __future__ import annotations
 
@@ -7,28 +7,12 @@ from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
 
 from .profile import Profile
-from .solids import Array, Canvas, Solid, ellipsoid, tube
+from .solids import Array, Canvas, Solid, ellipsoid, interpolated, maximum, tube
 from .spec import PhantomSpec
 from .spine import Spine
 from .vertebra import SIDES
 
 Vector = NDArray[np.float64]
-
-
-def smooth_field(shape_zyx: tuple[int, int, int], cells: float, rng: np.random.Generator) -> Array:
-    """Unit-variance noise on a grid whose features are about `cells` voxels wide."""
-    field = rng.standard_normal([int(n / cells) + 4 for n in shape_zyx], dtype=np.float32)
-    for axis, count in enumerate(shape_zyx):
-        weights = _interpolation(count, field.shape[axis], cells, float(rng.random()))
-        field = np.moveaxis(np.tensordot(weights, field, axes=(1, axis)), 0, axis)
-    return np.ascontiguousarray(field)
-
-
-def _interpolation(fine: int, coarse: int, cells: float, shift: float) -> Array:
-    """(fine, coarse) linear interpolation, each row scaled to keep the variance of independent samples."""
-    place = np.arange(fine)[:, None] / cells + 1 + shift
-    weights = np.clip(1 - np.abs(place - np.arange(coarse)), 0, 1)
-    return (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
 
 
 def paint_trunk(canvas: Canvas, spine: Spine, trunk: Profile, spec: PhantomSpec, field: Array) -> None:
@@ -39,7 +23,7 @@ def paint_trunk(canvas: Canvas, spine: Spine, trunk: Profile, spec: PhantomSpec,
                    trunk.half_y_mm + thick, trunk.power)  # fmt: skip
     canvas.paint(hull.solid(), 10.0)
     canvas.paint(hull.inset(2.0).solid(), -100.0)
-    muscle = np.clip(52.0 + 5.0 * field, -90, 80)
+    muscle = (52.0 + 5.0 * field).clip(-90, 80)
     muscle[field < -1.6] = -70.0
     canvas.paint(trunk.solid(), muscle)
 
@@ -51,52 +35,23 @@ def paint_lungs(canvas: Canvas, spine: Spine, chest: Profile, field: Array) -> N
     apex, dome = height[Level.T1] - 2, height[Level.T10] + 6
     centroids = spine.centroids_lps_mm()[::-1]
     reach = np.interp(np.array([height[Level.T1], height[Level.T4], dome]), centroids[:, 2], centroids[:, 2])
-    depth = np.float32(1.7 * float(chest.at(dome)[3]))
-    lung = np.clip(-845.0 + 35.0 * field, -930, -650)
+    depth = 1.7 * float(chest.at(dome)[3])
+    lung = (-845.0 + 35.0 * field).clip(-930, -650)
     for side in SIDES:
         width = np.array([26.0, 32.0, 62.0 if side > 0 else 40.0]) * spine.stature
 
         def distance(x: Array, y: Array, z: Array, side: float = side, width: Vector = width) -> Array:
-            spine_x = np.interp(z, centroids[:, 2], centroids[:, 0]).astype(np.float32)
-            spine_y = np.interp(z, centroids[:, 2], centroids[:, 1]).astype(np.float32)
+            spine_x, spine_y = (interpolated(z, centroids[:, 2], centroids[:, axis]) for axis in (0, 1))
             lateral, ahead = side * (x - spine_x), spine_y - y
-            middle = np.interp(z, reach[::-1], width[::-1]).astype(np.float32)
+            middle = interpolated(z, reach[::-1], width[::-1])
             # the mediastinum is narrow beside the spine and behind the sternum, widest halfway
-            belly = np.sin(np.pi * np.clip((ahead - 18) / depth, 0, 1))
-            wall = np.where(ahead > 18, 20 + (middle - 20) * belly, np.float32(22)) - lateral
-            vault = dome - ((lateral - 70) / 9) ** 2 * 0.6 - np.clip(26 - ahead, 0, None) * 0.75 - z
-            return np.maximum(np.maximum(inner(x, y, z), wall), np.maximum(vault, z - apex))
+            share = ((ahead - 18) / depth).clip(0, 1)
+            wall = 20 + (middle - 20) * 4 * share * (1 - share) - lateral
+            vault = dome - ((lateral - 70) / 9) ** 2 * 0.6 - (26 - ahead).clip(0, None) * 0.75 - z
+            return maximum(maximum(inner(x, y, z), wall), maximum(vault, z - apex))
 
         box = chest.solid().box_lps_mm
         canvas.paint(Solid(box, distance), lung)
-
-
-def paint_mediastinum(canvas: Canvas, spine: Spine, spec: PhantomSpec) -> None:
-    """Heart, aorta with its arch, branch to the pelvis, vena cava, oesophagus."""
-    scale = spine.stature
-
-    def at(level: Level, left: float, ahead: float, up: float = 0.0) -> Vector:
-        vertebra = spine[max(present for present in spine.levels if present <= level)]
-        return vertebra.frame.origin_lps_mm + np.array([left, -ahead - vertebra.size.depth_mm / 2, up]) * scale
-
-    heart = at(Level.T7, 18, 56, -12)
-    canvas.paint(ellipsoid(heart, np.array([56, 44, 50]) * scale), -80.0)
-    canvas.paint(ellipsoid(heart, np.array([52, 40, 46]) * scale), 45.0 + 0.8 * (spec.vessel_hu - 45.0))
-    aorta = [at(Level.T7, 6, 50), at(Level.T5, -8, 48), at(Level.T4, 2, 34, 4), at(Level.T4, 16, 12, -2)]
-    aorta += [at(level, 18, 6) for level in (Level.T6, Level.T8)]
-    aorta += [at(Level.T10, 13, 10), at(Level.T12, 7, 14), at(Level.L2, 6, 13), at(Level.L4, 3, 12)]
-    canvas.paint_all(tube(np.stack(aorta), np.linspace(15, 9, len(aorta)) * scale), spec.vessel_hu)
-    cava = [at(Level.T9, -24, 34), at(Level.T11, -20, 20), at(Level.L1, -20, 12), at(Level.L4, -16, 12)]
-    canvas.paint_all(tube(np.stack(cava), 11.0 * scale), 0.85 * spec.vessel_hu)
-    for s in SIDES:
-        iliac = [at(Level.L4, 4, 14), at(Level.S1, s * 28, 22), at(Level.S2, s * 60, 60)]
-        canvas.paint_all(tube(np.stack(iliac), 6.0 * scale), spec.vessel_hu)
-    gullet = np.stack([at(level, 4, 6) for level in (Level.C7, Level.T3, Level.T6)])
-    canvas.paint_all(tube(gullet, 6.0), 40.0)
-    if spec.calcified_aorta:
-        for i in range(5, len(aorta) - 1):
-            plaque = np.stack([aorta[i] + [8, 4, 0], aorta[i] + [9, -2, -9]])
-            canvas.paint_all(tube(plaque, 2.0), 700.0)
 
 
 def paint_abdomen(canvas: Canvas, spine: Spine, trunk: Profile, rng: np.random.Generator, field: Array) -> None:
@@ -108,13 +63,15 @@ def paint_abdomen(canvas: Canvas, spine: Spine, trunk: Profile, rng: np.random.G
     wall = trunk.inset(24.0).distance()
 
     def cavity(x: Array, y: Array, z: Array) -> Array:
-        spine_x = np.interp(z, centroids[:, 2], centroids[:, 0]).astype(np.float32)
-        spine_y = np.interp(z, centroids[:, 2], centroids[:, 1]).astype(np.float32)
-        behind = y - spine_y + 24 - np.clip(np.abs(x - spine_x) - 34, 0, 45) * 0.9
-        return np.maximum(np.maximum(wall(x, y, z), behind), np.maximum(z - ceiling, floor - z))
+        spine_x, spine_y = (interpolated(z, centroids[:, 2], centroids[:, axis]) for axis in (0, 1))
+        behind = y - spine_y + 24 - (abs(x - spine_x) - 30).clip(0, 50) * 1.0
+        return maximum(maximum(wall(x, y, z), behind), abs(z - (ceiling + floor) / 2) - (ceiling - floor) / 2)
 
-    filling = np.where(field > rng.uniform(-0.8, 0.6), np.clip(28 + 9 * field, 10, 60), np.float32(-95))
+    filling = (28 + 9 * field).clip(10, 60)
+    filling[field < rng.uniform(-0.3, 1.0)] = -95.0
     filling[field > rng.uniform(1.7, 2.6)] = -900.0
+    if rng.random() < 0.25:  # swallowed contrast
+        filling[(field > 1.1) & (field < 1.7)] = float(rng.uniform(150, 500))
     canvas.paint(Solid(trunk.solid().box_lps_mm, cavity), filling)
 
     def near(level: Level, left: float, ahead: float, up: float = 0.0) -> Vector:
@@ -135,16 +92,3 @@ def paint_abdomen(canvas: Canvas, spine: Spine, trunk: Profile, rng: np.random.G
         canvas.paint(ellipsoid(kidney, np.array([31, 30, 57]) * scale), -95.0)
         canvas.paint(ellipsoid(kidney, np.array([25, 24, 50]) * scale), float(rng.uniform(32, 150)))
     canvas.paint(ellipsoid(near(Level.S2, 0, 110, -55), np.array([42, 38, 34]) * scale), 8.0)
-
-
-def paint_table(canvas: Canvas, trunk: Profile, fat_mm: float) -> None:
-    """The couch below the back: a carbon shell around foam, slightly bent upwards at the sides."""
-    back = float(np.max(trunk.centre_y_mm + trunk.half_y_mm)) + fat_mm + 14
-    axis_z = canvas.axes_xyz_mm[2]
-    low, high = float(axis_z[0]) - 30, float(axis_z[-1]) + 30
-    for x in np.arange(-200, 201, 16.0):
-        line = np.array([[x, back - (x / 60) ** 2, z] for z in (low, high)])
-        canvas.paint_all(tube(line, 11.0), 20.0)
-    for x in np.arange(-200, 201, 16.0):
-        line = np.array([[x, back - (x / 60) ** 2, z] for z in (low, high)])
-        canvas.paint_all(tube(line, 9.5), -880.0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
 
 from . import tables
-from .solids import Bone, Canvas, Distance, capsule, ellipsoid, in_frame, paint_bone_tube, tube, union
+from .solids import Bone, Canvas, Solid, ellipsoid, in_frame, paint_bone_tube, rod, tube
 from .spine import Frame, Spine
 from .vertebra import SIDES, body
 
@@ -29,21 +29,27 @@ RODS = (
 
 
 def paint_sacrum(canvas: Canvas, spine: Spine, bone_density: float) -> None:
-    """S1 to S5 with rudimentary discs, wings, foramina and the median crest."""
+    """S1 to S5 with rudimentary discs (a whole one below a lumbarised S1), wings, foramina and the median crest."""
     bone = Bone(140.0 * bone_density, 480.0 + 220.0 * bone_density, 1.3)
     frames = [spine[Level.S1].frame, spine[Level.S2].frame, *spine.tail]
     sizes = [_body_size(spine, index) for index in range(5)]
+    disc_mm = spine[Level.S1].size.disc_mm
     for index, frame in enumerate(frames):
         width, depth, _ = sizes[index]
         gap = _gap_mm(frames, index)
         below = sizes[min(index + 1, 4)]
-        parts = [body(width / 2, depth / 2, below[0] / 2 + 1, below[1] / 2 + 1, gap / 2 + 0.5, 0.0)]
-        parts += _wings(sizes[index], gap) + _crest(depth, gap)
-        reach = np.array([sizes[index][2] / 2 + 12, depth / 2 + 40, gap])
-        canvas.paint(in_frame(frame, union(parts), np.stack([-reach, reach])), bone)
-    _paint_disc_remnant(canvas, frames[0], frames[1], sizes[1])
+        taken = disc_mm if disc_mm > WHOLE_DISC_MM and index < 2 else 0.0
+        reach = np.array([width / 2 + 2, depth / 2 + 2, gap / 2 + 0.5 - taken / 2])
+        distance = body(width / 2, depth / 2, below[0] / 2 + 1, below[1] / 2 + 1, float(reach[2]), 0.0)
+        solid = in_frame(frame, distance, np.stack([-reach, reach]))
+        canvas.paint_bone([solid, *_wings(frame, sizes[index], gap), *_crest(frame, depth, gap)], bone)
+    _paint_disc_remnant(canvas, frames[0], frames[1], sizes[1], disc_mm)
     for upper, lower in pairwise(frames[:4]):
         _paint_foramina(canvas, upper, lower, spine.stature)
+
+
+WHOLE_DISC_MM = 4.0
+"""A disc S1/S2 thicker than this parts the two bodies."""
 
 
 def _body_size(spine: Spine, index: int) -> tuple[float, float, float]:
@@ -61,29 +67,31 @@ def _gap_mm(frames: list[Frame], index: int) -> float:
     return float(np.linalg.norm(frames[above + 1].origin_lps_mm - frames[above].origin_lps_mm))
 
 
-def _wings(size: tuple[float, float, float], gap: float) -> list[Distance]:
+def _wings(frame: Frame, size: tuple[float, float, float], gap: float) -> list[Solid]:
     width, depth, outer = size
     radius = 0.36 * gap
-    return [
-        capsule(
-            (s * width * 0.3, 0.15 * depth, 0), (s * (outer / 2 - radius), 0.5 * depth, -0.1 * gap), radius, (1, 1.4, 1)
-        )
-        for s in SIDES
-    ]
+    ends = [((s * width * 0.3, 0.15 * depth, 0), (s * (outer / 2 - radius), 0.5 * depth, -0.1 * gap)) for s in SIDES]
+    return [rod(frame, *pair, radius, (1, 1.4, 1)) for pair in ends]
 
 
-def _crest(depth: float, gap: float) -> list[Distance]:
+def _crest(frame: Frame, depth: float, gap: float) -> list[Solid]:
     """Roof of the sacral canal and the stumps of the spinous processes."""
     back = depth / 2 + 0.5 * depth
-    roof = [capsule((s * 14, depth / 2 + 1, 0), (0, back + 3, -2), 2.2, (1, 1, 0.25 * gap)) for s in SIDES]
-    return [*roof, capsule((0, back + 3, -2), (0, back + 9, -5), 2.5, (1, 1, 1.8))]
+    starts = [(s * 14, depth / 2 + 1, 0) for s in SIDES]
+    roof = [rod(frame, start, (0, back + 3, -2), 2.2, (1, 1, 0.25 * gap)) for start in starts]
+    return [*roof, rod(frame, (0, back + 3, -2), (0, back + 9, -5), 2.5, (1, 1, 1.8))]
 
 
-def _paint_disc_remnant(canvas: Canvas, upper: Frame, lower: Frame, size: tuple[float, float, float]) -> None:
-    """What is left of the disc S1/S2: a thin, short plate."""
+def _paint_disc_remnant(
+    canvas: Canvas, upper: Frame, lower: Frame, size: tuple[float, float, float], disc_mm: float
+) -> None:
+    """What is left of the disc S1/S2: a thin, short plate, or the whole disc."""
     middle = (upper.origin_lps_mm + lower.origin_lps_mm) / 2
-    frame = Frame(middle, (upper.axes + lower.axes) / 2)
+    axes = (upper.axes + lower.axes) / 2
+    frame = Frame(middle, axes / np.linalg.norm(axes, axis=1, keepdims=True))
     radii = np.array([0.4 * size[0], 0.4 * size[1], 1.6])
+    if disc_mm > WHOLE_DISC_MM:
+        radii = np.array([0.5 * size[0], 0.5 * size[1], disc_mm / 2])
     canvas.paint(ellipsoid(frame.origin_lps_mm, radii, frame.axes), 90.0)
 
 

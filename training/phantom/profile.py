@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
 
 from . import tables
-from .solids import Array, Distance, Solid
+from .solids import Array, Distance, Solid, interpolated, minimum
 from .spine import Spine
 
 Vector = NDArray[np.float64]
@@ -37,13 +37,14 @@ class Profile:
         return Profile(self.z_mm, self.centre_x_mm, self.centre_y_mm, half_x, half_y, self.power)
 
     def distance(self) -> Distance:
-        """Distance to the wall, exact near it only."""
+        """Distance to the wall, exact near it only: the root of the superellipse is taken to first order."""
 
         def distance(x: Array, y: Array, z: Array) -> Array:
-            cx, cy, a, b = (column.astype(np.float32) for column in self.at(z))
-            p = np.float32(self.power)
-            radius = (np.abs((x - cx) / a) ** p + np.abs((y - cy) / b) ** p) ** (1 / p)
-            return (radius - 1) * np.minimum(a, b)
+            columns = (self.centre_x_mm, self.centre_y_mm, self.half_x_mm, self.half_y_mm)
+            cx, cy, a, b = (interpolated(z, self.z_mm, column) for column in columns)
+            p = self.power
+            thick = minimum(a, b) / p
+            return abs((x - cx) / a) ** p * thick + (abs((y - cy) / b) ** p - 1) * thick
 
         return distance
 

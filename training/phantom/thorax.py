@@ -9,12 +9,12 @@ from VertebraLabelingLib.core.anatomy import Level, Region
 from . import tables
 from .profile import Profile
 from .solids import Bone, Canvas, paint_bone_tube, tube
+from .spec import Anatomy
 from .spine import Spine, Vertebra
 from .vertebra import SIDES, costal_v_mm
 
 Vector = NDArray[np.float64]
 
-SHORT_RIB_MM = 30.0
 LAST_STERNAL_RIB = 7
 
 
@@ -25,26 +25,52 @@ def rib_numbers(spine: Spine) -> dict[int, Vertebra]:
 
 
 def paint_ribs(
-    canvas: Canvas, spine: Spine, chest: Profile, bone: Bone, short_last: bool, rng: np.random.Generator
+    canvas: Canvas, spine: Spine, chest: Profile, bone: Bone, anatomy: Anatomy, rng: np.random.Generator
 ) -> None:
-    """All ribs, the cartilage of the upper ten, and the sternum."""
+    """All ribs, those of C7 and L1 too, the cartilage of the upper ten, and the sternum."""
     ribs = rib_numbers(spine)
-    factor = {number: spine.stature * float(rng.normal(1.0, 0.05)) for number in ribs}
-    factor[len(ribs)] *= float(rng.uniform(0.6, 1.4))
-    cartilage_hu = float(rng.uniform(80, 200))
-    for side in SIDES:
+    lengths = rib_lengths_mm(spine, anatomy, rng)
+    cartilage_hu, thick = float(rng.uniform(80, 250)), float(rng.uniform(0.9, 1.15))
+    for side, length_mm in zip(SIDES, lengths, strict=True):
         previous_end = _sternal_point(spine, chest, 1, side)
         for number, vertebra in ribs.items():
-            length = tables.RIB_LENGTHS_MM[number - 1] * factor[number]
-            if short_last and number == len(ribs):
-                length = SHORT_RIB_MM
-            path = rib_path_lps_mm(spine, number, vertebra, side, chest, length)
-            paint_bone_tube(canvas, path, 4.6 if number < 11 else 4.0, bone)
+            path = rib_path_lps_mm(spine, number, vertebra, side, chest, length_mm[number])
+            if len(path) < 2:
+                continue
+            paint_bone_tube(canvas, path, thick * (3.7 if number < 11 else 3.2), bone, 1.5)
             if number <= 10:
                 goal = _sternal_point(spine, chest, number, side) if number <= LAST_STERNAL_RIB else previous_end
                 canvas.paint_all(tube(np.stack([path[-1], goal]), 4.5), cartilage_hu)
                 previous_end = (path[-1] + 2 * goal) / 3
+    _paint_extra_ribs(canvas, spine, chest, bone, anatomy)
     _paint_sternum(canvas, spine, chest, bone)
+
+
+def rib_lengths_mm(spine: Spine, anatomy: Anatomy, rng: np.random.Generator) -> tuple[dict[int, float], ...]:
+    """Bony length of every rib by its number, right and left side; as the spec has it for the last pair."""
+    numbers = rib_numbers(spine)
+    usual = {n: tables.RIB_LENGTHS_MM[n - 1] * spine.stature * float(rng.normal(1.0, 0.05)) for n in numbers}
+    last = max(numbers)
+    if anatomy.thoracic_count == 13:  # the pair above a thirteenth one is an ordinary last one
+        usual[12] *= float(rng.uniform(0.8, 1.6))
+    usual[11] *= float(rng.uniform(0.6, 1.35))
+    usual[last] *= float(rng.uniform(0.6, 1.4))
+    sides = (dict(usual), dict(usual))
+    for side, length_mm in zip(sides, anatomy.last_rib_mm or (usual[last],) * 2, strict=True):
+        side[last] = length_mm
+    return sides
+
+
+def _paint_extra_ribs(canvas: Canvas, spine: Spine, chest: Profile, bone: Bone, anatomy: Anatomy) -> None:
+    """Ribs where none should be: on L1, shaped like a last rib, and on C7, shaped like a first one."""
+    for level, number, pair in (
+        (Level.L1, 12, anatomy.lumbar_rib_mm),
+        (Level.C7, 1, anatomy.cervical_rib_mm),
+    ):
+        for side, length_mm in zip(SIDES, pair, strict=True):
+            path = rib_path_lps_mm(spine, number, spine[level], side, chest, length_mm)
+            if len(path) > 1:
+                paint_bone_tube(canvas, path, 3.2, bone, 1.3)
 
 
 def rib_joint_lps_mm(spine: Spine, number: int, vertebra: Vertebra, side: float) -> Vector:
@@ -59,14 +85,18 @@ def rib_joint_lps_mm(spine: Spine, number: int, vertebra: Vertebra, side: float)
 def rib_path_lps_mm(
     spine: Spine, number: int, vertebra: Vertebra, side: float, chest: Profile, length_mm: float
 ) -> Vector:
-    """Axis of a rib (n, 3): head, neck along the transverse process, angle, then round the chest, falling steadily."""
+    """Axis of a rib (n, 3): head, neck along the transverse process, angle, then round the chest, falling steadily.
+
+    The path has a single point when the length is 0, and ends earlier when the rib reaches the front.
+    """
     joint = rib_joint_lps_mm(spine, number, vertebra, side)
     up = 0.5 * vertebra.height_mm
-    tubercle = vertebra.frame.to_lps((side * (vertebra.size.process_span_mm / 2 - 1), costal_v_mm(vertebra) - 5, up))
+    out = min(vertebra.size.process_span_mm, 75.0) / 2 - 1
+    tubercle = vertebra.frame.to_lps((side * out, costal_v_mm(vertebra) - 5, up))
     points, travelled = [joint, tubercle], float(np.linalg.norm(tubercle - joint))
     slope = tables.RIB_SLOPES[number - 1]
     for angle in _angles(chest, tubercle):
-        point = _on_chest(chest, side, angle, tubercle[2] - slope * (travelled + 6))
+        point = on_chest(chest, side, angle, tubercle[2] - slope * (travelled + 6))
         travelled += float(np.linalg.norm(point - points[-1]))
         points.append(point)
     return _cut(np.array(points), length_mm)
@@ -75,6 +105,8 @@ def rib_path_lps_mm(
 def _cut(line: Vector, length_mm: float) -> Vector:
     """The first `length_mm` of a polyline (n, 3), all of it when it is shorter."""
     arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    if length_mm <= 0:
+        return line[:1]
     end = min(length_mm, arc[-1])
     last = np.array([np.interp(end, arc, line[:, axis]) for axis in range(3)])
     return np.concatenate([line[arc < end], last[None]])
@@ -87,7 +119,7 @@ def _angles(chest: Profile, tubercle_lps_mm: Vector) -> Vector:
     return np.arange(start, 0.94 * np.pi, 0.09)
 
 
-def _on_chest(chest: Profile, side: float, angle: float, z_mm: float) -> Vector:
+def on_chest(chest: Profile, side: float, angle: float, z_mm: float) -> Vector:
     """The point of the chest's surface at this angle from behind and this height."""
     x, y, a, b = (float(value) for value in chest.at(z_mm))
     power = 2 / chest.power
@@ -97,67 +129,21 @@ def _on_chest(chest: Profile, side: float, angle: float, z_mm: float) -> Vector:
 
 def _sternal_point(spine: Spine, chest: Profile, number: int, side: float) -> Vector:
     """Notch of a sternal rib."""
-    top, bottom = _sternum_z_mm(spine)
+    top, bottom = sternum_z_mm(spine)
     z = top + (bottom - top) * (0.12 + 0.8 * (number - 1) / (LAST_STERNAL_RIB - 1))
     x, y, _, b = (float(value) for value in chest.at(z))
     return np.array([x + side * 16, y - b + 3, z])
 
 
-def _sternum_z_mm(spine: Spine) -> tuple[float, float]:
+def sternum_z_mm(spine: Spine) -> tuple[float, float]:
     """Heights of the sternal notch and of the xiphoid: about T2/T3 and T9/T10."""
     return float(spine[Level.T3].frame.origin_lps_mm[2]) + 8, float(spine[Level.T9].frame.origin_lps_mm[2]) - 10
 
 
 def _paint_sternum(canvas: Canvas, spine: Spine, chest: Profile, bone: Bone) -> None:
-    top, bottom = _sternum_z_mm(spine)
+    top, bottom = sternum_z_mm(spine)
     heights = np.linspace(top, bottom, 10)
     x, y, _, b = chest.at(heights)
-    for offset in (-9.0, 0.0, 9.0):
-        line = np.stack([x + offset, y - b + 1, heights], axis=1)
-        canvas.paint_all(tube(line, 5.5), bone.shell_hu * 0.7)
-    for offset in (-9.0, 0.0, 9.0):
-        line = np.stack([x + offset, y - b + 1, heights], axis=1)
-        canvas.paint_all(tube(line, 4.5), bone.core_hu * 0.7)
-
-
-def paint_shoulders(canvas: Canvas, spine: Spine, chest: Profile, bone: Bone, arms: bool) -> None:
-    """Clavicles, shoulder blades and, with the arms at the side, the upper arms with their muscles."""
-    t2, t3, t7 = (spine[level].frame.origin_lps_mm for level in (Level.T2, Level.T3, Level.T7))
-    top, _ = _sternum_z_mm(spine)
-    scale = spine.stature
-    front = _on_chest(chest, 1.0, np.pi, top - 6)
-    for side in SIDES:
-        acromion = np.array([t2[0] + side * 142 * scale, t2[1] - 6, t2[2] + 14])
-        joint = acromion + np.array([side * 8, -6, -30])
-        if arms:
-            _paint_arm(canvas, joint, side, scale)
-        paint_bone_tube(canvas, joint + np.array([[0, 0, 0], [0.1, 0.1, -4.0]]), 23 * scale, bone)
-        inner = np.array([front[0] + side * 18, front[1], top])
-        bow = (inner + acromion) / 2 + np.array([-side * 12, -12, 6])
-        paint_bone_tube(canvas, np.stack([inner, bow, acromion]), 5.5, bone)
-        _paint_scapula(canvas, chest, side, float(t3[2]) + 6, float(t7[2]) - 8, acromion, bone)
-
-
-def _paint_arm(canvas: Canvas, joint: Vector, side: float, scale: float) -> None:
-    elbow = joint + np.array([side * 32, 14, -300]) * scale
-    line = np.stack([joint + np.array([0, 0, 6]), joint + np.array([side * 10, 4, -60]), elbow])
-    canvas.paint_all(tube(line, 50 * scale), -100.0)
-    canvas.paint_all(tube(line, 40 * scale), 55.0)
-    paint_bone_tube(canvas, np.stack([joint, elbow]), 11 * scale, Bone(0.0, 1000.0, 4.0))
-
-
-def _paint_scapula(
-    canvas: Canvas, chest: Profile, side: float, top: float, bottom: float, acromion: Vector, bone: Bone
-) -> None:
-    """A thin blade behind the chest as a fan of rods, its neck towards the shoulder, and the spine of the scapula."""
-    blade = Bone(bone.shell_hu * 0.7, bone.shell_hu * 0.8, 1.0)
-    wall = chest.inset(-13.0)
-    for share in np.linspace(0, 1, 12):
-        z = top + (bottom - top) * share
-        width = 0.62 - 0.5 * share
-        line = np.stack([_on_chest(wall, side, angle, z) for angle in np.linspace(0.62, 0.62 + width, 4)])
-        canvas.paint_all(tube(line, 3.4), blade.core_hu)
-    neck = _on_chest(wall, side, 1.2, top - 8)
-    paint_bone_tube(canvas, np.stack([neck, acromion + np.array([-side * 14, -2, -28])]), 9.0, bone)
-    ridge = _on_chest(wall, side, 0.66, top - 16)
-    paint_bone_tube(canvas, np.stack([ridge, (ridge + acromion) / 2 + np.array([0, 12, 4]), acromion]), 5.0, bone)
+    lines = [np.stack([x + offset, y - b + 1, heights], axis=1) for offset in (-9.0, 0.0, 9.0)]
+    thin = Bone(bone.core_hu * 0.7, bone.shell_hu * 0.7, 1.0)
+    canvas.paint_bone([part for line in lines for part in tube(line, 5.5)], thin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,7 +40,13 @@ def make_task(name: str, network: dict[str, Any], windows: dict[str, Any]) -> Ta
     """The task of that name with the `[network]` and `[windows]` tables of its configuration."""
     from .corridor import CorridorTask
     from .integral_regression import IntegralRegressionTask
+    from .refinement import RefinementTask
     from .sites import SitesTask
 
-    tasks = {"sites": SitesTask, "corridor": CorridorTask, "integral-regression": IntegralRegressionTask}
+    tasks: dict[str, Callable[[dict[str, Any], dict[str, Any]], Task]] = {
+        "sites": SitesTask,
+        "corridor": CorridorTask,
+        "integral-regression": IntegralRegressionTask,
+        "refinement": RefinementTask,
+    }
     return tasks[name](network, windows)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets
-from VertebraLabelingLib.methods.corridor import CorridorNet, CorridorSettings
+from VertebraLabelingLib.methods.corridor.network import CorridorNet, CorridorSettings
 from VertebraLabelingLib.methods.intensity import normalise
 
 from ..sampling import Window, WindowSettings

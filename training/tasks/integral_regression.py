@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
 from VertebraLabelingLib.methods.integral_regression.network import (
-    LEVELS,
     IntegralRegressionNet,
-    IntegralSettings,
-    normaliser,
     presence_loss,
     regression_loss,
     total_loss,
 )
+from VertebraLabelingLib.methods.integral_regression.settings import LEVELS, IntegralSettings, normaliser
 
 from ..sampling import Window, WindowSettings
 from . import Sample
@@ -64,10 +62,19 @@ class IntegralRegressionTask:
     def loss(self, network: nn.Module, batch: Sample) -> dict[str, Tensor]:
         """Eq. (4) and its parts."""
         logits, coordinates = network(batch["image"])
-        presence = presence_loss(logits, batch["present"], batch["known"], POSITIVE_WEIGHT)
         regression = regression_loss(coordinates, batch["coordinates"], batch["present"])
-        loss = total_loss(presence, regression, REGRESSION_WEIGHT)
-        return {"loss": loss, "presence": presence, "regression": regression}
+        return weighted_losses(weighted_presence_loss(logits, batch), regression)
+
+
+def weighted_presence_loss(logits: Tensor, batch: Sample) -> Tensor:
+    """Eq. (1) with the paper's B."""
+    return presence_loss(logits, batch["present"], batch["known"], POSITIVE_WEIGHT)
+
+
+def weighted_losses(presence: Tensor, regression: Tensor) -> dict[str, Tensor]:
+    """Eq. (4) with the paper's lambda, and its parts."""
+    loss = total_loss(presence, regression, REGRESSION_WEIGHT)
+    return {"loss": loss, "presence": presence, "regression": regression}
 
 
 def _beside_labels(channels: NDArray[np.int64]) -> NDArray[np.bool_]:

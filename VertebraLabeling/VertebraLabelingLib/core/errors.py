@@ -32,7 +32,7 @@ class NothingFoundError(VertebraLabelingError):
 
 
 class ModelError(VertebraLabelingError):
-    """The weights are missing, altered or do not fit the method."""
+    """The weights are missing, altered or do not fit the method, or nothing that can run them is installed."""
 
     exit_code = 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +62,19 @@ class Alternative:
     probability: float
 
     def describe(self) -> str:
-        """Such as ``1 level lower (18%)``."""
+        """Such as ``1 level lower (18%)`` or, with an unusual number of vertebrae, ``1 level lower, with T13 (3%)``."""
         count = abs(self.shift)
         way = "lower" if self.shift > 0 else "higher"
-        return f"{count} level{'s' if count > 1 else ''} {way} ({self.probability:.0%})"
+        words = [f"{count} level{'s' if count > 1 else ''} {way}", *self._irregularities()]
+        return f"{', '.join(words)} ({self.probability:.0%})"
+
+    def _irregularities(self) -> list[str]:
+        """What sets it apart from a regular naming of the same shift."""
+        named = [level for level in self.levels if level is not None]
+        extra = [f"with {level.name}" for level in named if level.is_supernumerary]
+        followers = {(Level.T11, Level.L1): Level.T12, (Level.L4, Level.S1): Level.L5}
+        absent = [f"without {followers[pair].name}" for pair in pairwise(named) if pair in followers]
+        return [*extra, *absent]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ Path = list[tuple[int, int]]
 Missed = tuple[Level, ...]
 
 
+_LONG_GAP_MM = 65.0
+"""Four of the shortest steps: more vertebrae overlooked than the decoder allows, at least in the neck."""
+
+
 @dataclass(frozen=True)
 class CertaintySettings:
     """When the labelling admits doubt.
@@ -163,9 +167,24 @@ def _variants(decoded: Decoded) -> list[str]:
 
 
 def _left_out(decoded: Decoded) -> list[str]:
-    """Candidates that are more probably than not a vertebra by themselves but outside the path, by neighbours."""
+    """Candidates that are more probably than not a vertebra by themselves but outside the path, by where they are."""
     kept = {candidate for candidate, _ in decoded.path}
     strong = [i for i, score in enumerate(decoded.evidence.scores) if score >= 0.5 and i not in kept]
-    if not strong:
-        return []
-    return [f"{len(strong)} candidate{'s' if len(strong) > 1 else ''} off the line left out"]
+    (first, top), (last, bottom) = decoded.path[0], decoded.path[-1]
+    beside = [i for i in strong if first < i < last]
+    beyond = [(f"above {Level(top).name}", first, [i for i in strong if i < first])]
+    beyond.append((f"below {Level(bottom).name}", last, [i for i in strong if i > last]))
+    remarks = [f"{_candidates(beside)} off the line left out"] if beside else []
+    return remarks + [_beyond(decoded, where, end, outside) for where, end, outside in beyond if outside]
+
+
+def _beyond(decoded: Decoded, where: str, end: int, outside: list[int]) -> str:
+    """Of candidates past an end of the column, perhaps the rest of it beyond too many overlooked vertebrae."""
+    positions = decoded.evidence.positions_lps_mm
+    gap_mm = float(np.linalg.norm(positions[outside] - positions[end], axis=1).min())
+    reason = f", {gap_mm:.0f} mm away: too far to count across" if gap_mm > _LONG_GAP_MM else ""
+    return f"{_candidates(outside)} {where} left out{reason}"
+
+
+def _candidates(indices: list[int]) -> str:
+    return f"{len(indices)} candidate{'s' if len(indices) > 1 else ''}"

@@ -39,7 +39,8 @@ class SequenceSettings:
     temperature: divides the level evidence, because neighbouring candidates see the same picture and err together; it
     is about the number of neighbours that count as one independent witness.  Chosen so that the column's level is
     right as often as its probability says, on real detections with simulated level evidence of which 5 to 30 % of the
-    columns were one level off as a whole (2 fitted 5 % best, 3 fitted 30 %); to be fitted again to each network.
+    columns were one level off as a whole (2 fitted 5 % best, 3 fitted 30 %); to be fitted again to each network, with
+    `python -m training decoder --evidence DIR --fit-emission N`.
     confusion: share of candidates whose level evidence is worthless.
     position_sd_mm: error of a candidate's position, per axis.  tail_dof: degrees of freedom of the Student t densities.
     across_slope: SD of a step's direction against the local axis, as a tangent.

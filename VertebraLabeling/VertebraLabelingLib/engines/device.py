@@ -1,4 +1,4 @@
-"""Where a network runs: choice of the device, CPU tuning, and one clear error when memory runs out."""
+"""What runs a network and where: choice of engine and device, CPU tuning, and one clear error when memory runs out."""
 
 from __future__ import annotations
 
@@ -8,31 +8,65 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 
-from ..core.errors import MemoryExhaustedError, UsageError, is_out_of_memory
+from ..core.errors import MemoryExhaustedError, ModelError, UsageError, is_out_of_memory
 
+ENGINES: dict[str, str] = {"torch": "torch", "onnx": "onnxruntime"}
+"""Engine -> the package that it needs, the preferred one first."""
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
 
+def choose_engine(name: str) -> str:
+    """Engine of a command-line name: "torch", "onnx", or for "auto" the first of them whose package can be imported.
+
+    Raises ModelError when the package is not there.
+    """
+    for engine in ENGINES if name == "auto" else (name,):
+        if _importable(ENGINES[engine]):
+            return engine
+    if name == "auto":
+        raise ModelError("Nothing that can run a network is installed: pip install onnxruntime (or torch).")
+    raise ModelError(f"The engine '{name}' is not installed: pip install {ENGINES[name]}, or use --engine auto.")
+
+
+def _importable(package: str) -> bool:
+    """Whether a package can really be imported: one with a missing library is no engine."""
+    try:
+        import_module(package)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 def check_device_name(name: str) -> None:
-    """UsageError unless `name` can be a device; whether it is there, only torch can tell."""
+    """UsageError unless `name` can be a device; whether it is there, only the engine can tell."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise UsageError(f"Device '{name}' is unknown; use auto, cpu, cuda, cuda:N or mps.")
 
 
-def choose_device(name: str) -> str:
-    """Device for torch of a command-line name: auto, cpu, cuda, cuda:N or mps.
+def choose_device(name: str, engine: str = "torch") -> str:
+    """Device of a command-line name: auto, cpu, cuda, cuda:N or mps.
 
-    ``auto`` takes CUDA where it is there and the CPU otherwise; never MPS, which lacks some 3-D operations.
+    ``auto`` takes CUDA where it is there and the CPU otherwise; never MPS, which lacks some 3-D operations.  The engine
+    "onnx" runs on the CPU only.
     Raises UsageError when the name is unknown or the device is not there.
     """
     check_device_name(name)
     if name == "cpu":
         return name
+    if engine == "onnx":
+        return _onnx(name)
     if name == "mps":
         return _mps()
     return _cuda(name)
+
+
+def _onnx(name: str) -> str:
+    if name != "auto":
+        raise UsageError(f"ONNX Runtime runs on the CPU here, not on '{name}'; install torch or use --device cpu.")
+    return "cpu"
 
 
 def _mps() -> str:
@@ -77,7 +111,7 @@ def memory_guard() -> Iterator[None]:
     """Turn every library's way of saying "out of memory" into MemoryExhaustedError."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:  # ONNX Runtime's have no common type
         if not is_out_of_memory(error):
             raise
         raise MemoryExhaustedError(

@@ -1,7 +1,8 @@
-"""The model store: weight files with their metadata, and the manifest of the weights that ship with the package.
+"""The model store: weight files with their metadata, and the manifest of the models that ship with the package.
 
-A weight file is ``torch.save`` of {"format", "metadata" (JSON text), "state_dict"} and holds tensors and text only, so
-that ``torch.load(weights_only=True)`` opens it.  Everything a network needs to be rebuilt is in its metadata.
+A weight file is a numpy ``.npz`` of one array per parameter and one JSON text, `HEADER`, with {"format", "metadata"}.
+No engine is needed to read it, and nothing in it is ever unpickled.  Everything a network needs to be rebuilt is in its
+metadata.  A shipped model has also an ONNX graph without weights, for the engine that cannot rebuild it from code.
 """
 
 from __future__ import annotations
@@ -9,21 +10,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import ModelError
 from ..core.files import atomic_write
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-FORMAT = "vertebra-labeling-weights/1"
+FORMAT = "vertebra-labeling-weights/2"
+HEADER = "header"
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "Models"
 MANIFEST_NAME = "models.json"
-MODEL_IDS = ("corridor", "sites", "integral-regression")
+MODEL_IDS = ("corridor", "sites", "integral-regression", "refinement")
 _LARGEST_HALF = 65504.0
 
 
@@ -31,11 +34,11 @@ _LARGEST_HALF = 65504.0
 class Weights:
     """Weights of one network.
 
-    state_dict: parameter name -> tensor on the CPU, floating ones in float32.  metadata: plain JSON values, with
-    "model" (one of MODEL_IDS) among them.  sha256: hash of the file at `path`.
+    arrays: parameter name -> array, floating ones in float32.  metadata: plain JSON values, with "model" (one of
+    MODEL_IDS) among them.  sha256: hash of the file at `path`.
     """
 
-    state_dict: Mapping[str, Tensor] = field(repr=False)
+    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
     metadata: Mapping[str, Any]
     sha256: str
     path: Path
@@ -47,47 +50,73 @@ class Weights:
             raise ModelError(f"'{self.path}' holds weights for '{found}', not for '{model_id}'; choose another file.")
 
 
-@dataclass(frozen=True)
-class ModelEntry:
-    """One line of the manifest; `details` are further values such as version and licence."""
+@contextmanager
+def fitting(weights: Weights) -> Iterator[None]:
+    """While a network is rebuilt from `weights`: whatever does not fit becomes a ModelError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"Weights '{weights.path}' do not fit this version ({reason}); choose another file."
+        ) from error
 
-    id: str
+
+@dataclass(frozen=True)
+class VerifiedFile:
+    """A file of the store with the hash it must have."""
+
     path: Path
     sha256: str
+
+    def read(self) -> bytes:
+        """Its content; ModelError when it is missing or altered."""
+        return _verified_bytes(self.path, self.sha256)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One entry of the manifest.
+
+    graph: the network as ONNX without its weights; None when it was registered without.  details: further values such
+    as version and licence.
+    """
+
+    id: str
+    weights: VerifiedFile
+    graph: VerifiedFile | None
     details: Mapping[str, Any]
 
 
-def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str:
-    """Write a weight file atomically, floating tensors as float16; returns its SHA-256.
+def save_weights(path: Path, arrays: Mapping[str, ArrayLike], metadata: Mapping[str, Any]) -> str:
+    """Write a weight file atomically, floating arrays as float16; returns its SHA-256.
 
+    arrays: parameter name -> array or tensor on the CPU.
     ValueError when the metadata names no known "model", is not plain JSON, or a value does not fit float16.
     """
     if metadata.get("model") not in MODEL_IDS:
         raise ValueError(f"metadata['model'] must be one of {MODEL_IDS}, not {metadata.get('model')!r}")
-    content = _packed(state_dict, json.dumps(dict(metadata), allow_nan=False))
+    header = json.dumps({"format": FORMAT, "metadata": dict(metadata)}, allow_nan=False)
+    half = {name: _half(name, np.asarray(values)) for name, values in arrays.items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, **half, **{HEADER: np.array(header)})  # type: ignore[arg-type]
+    _write(path, buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
     with atomic_write(path) as temporary:
         Path(temporary).write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
 
 
-def _packed(state_dict: Mapping[str, Tensor], metadata_json: str) -> bytes:
-    import torch
-
-    half = {name: _half(name, tensor) for name, tensor in state_dict.items()}
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, "metadata": metadata_json, "state_dict": half}, buffer)
-    return buffer.getvalue()
-
-
-def _half(name: str, tensor: Tensor) -> Tensor:
-    """The tensor on the CPU as float16, integers as they are."""
-    tensor = tensor.detach().cpu().contiguous()
-    if not tensor.is_floating_point():
-        return tensor.clone()
+def _half(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """The array as float16, integers as they are."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return array
     # the comparison is False for NaN as well
-    if tensor.numel() and not bool((tensor.abs() <= _LARGEST_HALF).all()):
+    if not (np.abs(array) <= _LARGEST_HALF).all():
         raise ValueError(f"'{name}' holds values that do not fit float16")
-    return tensor.half()
+    return array.astype(np.float16)
 
 
 def load_weights(path: Path, expected_sha256: str | None = None) -> Weights:
@@ -95,35 +124,32 @@ def load_weights(path: Path, expected_sha256: str | None = None) -> Weights:
 
     Raises ModelError when the file is missing, altered or not a weight file of this project.
     """
-    content = _bytes_of(path)
-    sha256 = hashlib.sha256(content).hexdigest()
-    if expected_sha256 is not None and sha256 != expected_sha256:
-        raise ModelError(f"Weights '{path}' have been altered (wrong SHA-256); install VertebraLabeling again.")
-    state_dict, metadata = _unpacked(content, path)
-    return Weights(state_dict, metadata, sha256, path)
+    content = _verified_bytes(path, expected_sha256)
+    arrays, metadata = _unpacked(content, path)
+    return Weights(arrays, metadata, hashlib.sha256(content).hexdigest(), path)
 
 
-def _bytes_of(path: Path) -> bytes:
+def _verified_bytes(path: Path, expected_sha256: str | None) -> bytes:
+    """Content of a file, compared with its hash; None compares nothing."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError:
-        raise ModelError(f"Weights '{path}' are missing; check the path or install VertebraLabeling again.") from None
+        raise ModelError(f"'{path}' is missing; check the path or install VertebraLabeling again.") from None
     except OSError as error:
-        raise ModelError(
-            f"Weights '{path}' cannot be read ({error.strerror}); check the path and its permissions."
-        ) from error
+        raise ModelError(f"'{path}' cannot be read ({error.strerror}); check the path and its permissions.") from error
+    if expected_sha256 is not None and hashlib.sha256(content).hexdigest() != expected_sha256:
+        raise ModelError(f"'{path}' has been altered (wrong SHA-256); install VertebraLabeling again.")
+    return content
 
 
-def _unpacked(content: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    import torch
-
+def _unpacked(content: bytes, path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     try:
-        bundle = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        if bundle["format"] != FORMAT:
-            raise ValueError(f"format {bundle['format']!r}")
-        metadata = json.loads(bundle["metadata"])
-        tensors = {name: t.float() if t.is_floating_point() else t for name, t in bundle["state_dict"].items()}
-        return tensors, dict(metadata)
+        with np.load(io.BytesIO(content), allow_pickle=False) as bundle:
+            stored = dict(bundle)
+        header = json.loads(str(stored.pop(HEADER)))
+        if header["format"] != FORMAT:
+            raise ValueError(f"format {header['format']!r}")
+        return {name: _single(array) for name, array in stored.items()}, dict(header["metadata"])
     except MemoryError:
         raise
     except Exception as error:  # a foreign file fails in many ways (zip, pickle, key, type), all with one meaning
@@ -132,50 +158,66 @@ def _unpacked(content: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, 
         ) from error
 
 
+def _single(array: NDArray[Any]) -> NDArray[Any]:
+    """Floating arrays as float32."""
+    return array.astype(np.float32) if np.issubdtype(array.dtype, np.floating) else array
+
+
 def find_model(model_id: str, folder: Path = MODELS_FOLDER) -> ModelEntry:
     """Manifest entry of a shipped model; ModelError when the manifest or the entry is missing or broken."""
     for entry in _manifest(folder):
         if entry.get("id") == model_id:
-            details = {key: entry[key] for key in entry.keys() - {"id", "file", "sha256"}}
-            return ModelEntry(model_id, folder / entry["file"], entry["sha256"], details)
+            details = {key: entry[key] for key in entry.keys() - {"id", "file", "sha256", "graph"}}
+            graph = _listed(folder, entry["graph"]) if "graph" in entry else None
+            return ModelEntry(model_id, _listed(folder, entry), graph, details)
     raise ModelError(f"No weights for '{model_id}' are installed in '{folder}'; install VertebraLabeling again.")
+
+
+def _listed(folder: Path, values: Mapping[str, Any]) -> VerifiedFile:
+    return VerifiedFile(folder / values["file"], values["sha256"])
 
 
 def load_model(model_id: str, folder: Path = MODELS_FOLDER) -> Weights:
     """Shipped weights of a model, verified against the manifest."""
     entry = find_model(model_id, folder)
-    weights = load_weights(entry.path, entry.sha256)
+    weights = load_weights(entry.weights.path, entry.weights.sha256)
     weights.require_model(model_id)
     return weights
 
 
-def register_model(weights_file: Path, folder: Path = MODELS_FOLDER, **details: Any) -> ModelEntry:
+def register_model(
+    weights_file: Path, folder: Path = MODELS_FOLDER, graph: bytes | None = None, **details: Any
+) -> ModelEntry:
     """Copy a weight file into the store and write it into the manifest; replaces the model's earlier entry.
 
-    details: further manifest values, e.g. version="0.1.0", licence="Apache-2.0".  The file is copied before the
-    manifest names it, so that a reader in between sees at worst an altered file, never a wrong one.
+    graph: the network as ONNX without weights; without it only torch can run the model.  details: further manifest
+    values, e.g. version="0.1.0", licence="Apache-2.0".  The files are copied before the manifest names them, so that a
+    reader in between sees at worst an altered file, never a wrong one.
     """
-    weights = load_weights(weights_file)
-    model_id = str(weights.metadata["model"])
-    target = folder / f"{model_id}.pt"
-    content = weights_file.read_bytes()
-    entry = {"id": model_id, "file": target.name, "sha256": weights.sha256, "bytes": len(content), **details}
+    model_id = str(load_weights(weights_file).metadata["model"])
+    folder.mkdir(parents=True, exist_ok=True)
+    entry = {"id": model_id, **_stored(folder / f"{model_id}.npz", weights_file.read_bytes()), **details}
+    if graph is not None:
+        entry["graph"] = _stored(folder / f"{model_id}.onnx", graph)
     known = _manifest(folder) if (folder / MANIFEST_NAME).exists() else []
     entries = [e for e in known if e.get("id") != model_id] + [entry]
     entries.sort(key=lambda e: MODEL_IDS.index(e["id"]))
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as temporary:
-        Path(temporary).write_bytes(content)
-    with atomic_write(folder / MANIFEST_NAME) as temporary:
-        Path(temporary).write_text(json.dumps({"models": entries}, indent=2) + "\n", encoding="utf-8")
+    _write(folder / MANIFEST_NAME, (json.dumps({"models": entries}, indent=2) + "\n").encode())
     return find_model(model_id, folder)
+
+
+def _stored(path: Path, content: bytes) -> dict[str, Any]:
+    """Write a file of the store; returns what the manifest says of it."""
+    _write(path, content)
+    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def _manifest(folder: Path) -> list[dict[str, Any]]:
     path = folder / MANIFEST_NAME
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["models"]
-        if not all(isinstance(e["id"], str) and e["file"] and e["sha256"] for e in entries):
+        files = [*entries, *(e["graph"] for e in entries if "graph" in e)]
+        if not all(isinstance(e["id"], str) for e in entries) or not all(f["file"] and f["sha256"] for f in files):
             raise ValueError("an entry without id, file or sha256")
         return list(entries)
     except FileNotFoundError:

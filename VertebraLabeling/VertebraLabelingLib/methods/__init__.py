@@ -1,4 +1,4 @@
 """The methods: each turns a prepared scan into evidence; the networks live here.
 
-`registry` and `base` do not import torch; a method, which does, is imported when it is loaded.
+Only the files named ``network.py``, and what they share (`trunk`, `centre_map`), import torch.
 """

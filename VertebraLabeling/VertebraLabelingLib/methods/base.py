@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from ..core.errors import ModelError
 from ..core.labelling import Evidence
 from ..core.progress import Progress
 from ..core.scan import Scan
-
-if TYPE_CHECKING:
-    from ..engines.weights import Weights
 
 
 class Method(Protocol):
@@ -31,15 +25,3 @@ class Method(Protocol):
         Raises NothingFoundError when no spine is in view and CancelledError from within `progress`.
         """
         ...
-
-
-@contextmanager
-def fitting(weights: Weights) -> Iterator[None]:
-    """While a network is rebuilt from `weights`: whatever does not fit becomes a ModelError."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"Weights '{weights.path}' do not fit this version ({reason}); choose another file."
-        ) from error

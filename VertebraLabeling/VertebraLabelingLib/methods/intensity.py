@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HuRanges = tuple[tuple[float, float], ...]
 
 
-def normalise(hu: Tensor, hu_ranges: HuRanges) -> Tensor:
-    """(..., z, y, x) HU -> (..., channels, z, y, x), each range mapped to -1..1 and clipped."""
-    channels = [((hu - low) * (2 / (high - low)) - 1).clamp(-1, 1) for low, high in hu_ranges]
+@overload
+def normalise(hu: NDArray[np.float32], hu_ranges: HuRanges) -> NDArray[np.float32]: ...
+@overload
+def normalise(hu: Tensor, hu_ranges: HuRanges) -> Tensor: ...
+def normalise(hu: Any, hu_ranges: HuRanges) -> Any:
+    """(..., z, y, x) HU -> (..., channels, z, y, x), each range mapped to -1..1 and clipped; arrays or tensors."""
+    channels = [((hu - low) * (2 / (high - low)) - 1).clip(-1, 1) for low, high in hu_ranges]
+    if isinstance(hu, np.ndarray):
+        return np.stack(channels, axis=-4)
+    import torch
+
     return torch.stack(channels, dim=-4)

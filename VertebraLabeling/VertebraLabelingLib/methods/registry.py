@@ -1,4 +1,4 @@
-"""The methods by name; a method's package, and with it torch, is imported only when it is loaded."""
+"""The methods by name; a method's package is imported only when it is loaded."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ METHODS: dict[str, str] = {
     "integral-regression": "The network of Qin et al.: all 26 levels at once by integral regression.",
 }
 DEFAULT_METHOD = "sites"
+REFINED_BY_DEFAULT = False
+"""Whether the local refinement follows unless the user says otherwise; needs weights that lower the error on val."""
 PAPER_METHODS = ("integral-regression",)
 """Methods that have the configuration "paper"."""
 CONFIGS: dict[str, str] = {
@@ -24,11 +26,14 @@ CONFIGS: dict[str, str] = {
 }
 
 
-def load_method(name: str, model_file: Path | None = None, device: str = "cpu", config: str = "default") -> Method:
-    """The method ready to run on a torch device.
+def load_method(
+    name: str, model_file: Path | None = None, device: str = "cpu", config: str = "default", engine: str = "torch"
+) -> Method:
+    """The method ready to run on a device, as `choose_device` and `choose_engine` return them.
 
     model_file: weights of the user's own instead of the shipped, verified ones.
-    Raises UsageError as `check_choice` does, ModelError when weights are missing, altered or foreign.
+    Raises UsageError as `check_choice` does, ModelError when weights are missing, altered or foreign, and when the
+    engine cannot run them.
     """
     check_choice(name, config)
     from ..engines.weights import load_model, load_weights
@@ -36,7 +41,7 @@ def load_method(name: str, model_file: Path | None = None, device: str = "cpu", 
     weights = load_weights(model_file) if model_file is not None else load_model(name)
     weights.require_model(name)
     package = import_module(f".{name.replace('-', '_')}", __package__)
-    method: Method = package.load(weights, load_model("corridor"), device, config)
+    method: Method = package.load(weights, load_model("corridor"), device, config, engine)
     return method
 
 
@@ -53,3 +58,10 @@ def check_choice(name: str, config: str) -> None:
 def uses_sequence(name: str, config: str) -> bool:
     """Whether the sequence decoder follows: not after the paper's own system, which ends with presence > 0.5."""
     return not (name == "integral-regression" and config == "paper")
+
+
+def uses_refinement(chosen: bool | None, config: str) -> bool:
+    """Whether the local refinement follows: as the user chose, else by default but never in a paper's own system."""
+    if chosen is not None:
+        return chosen
+    return REFINED_BY_DEFAULT and config != "paper"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ...core.anatomy import REGULAR_LEVELS, Level
 from ...core.errors import NothingFoundError
@@ -18,13 +19,14 @@ from ...core.prepare import AIR_HU, on_grid
 from ...core.progress import Progress, part
 from ...core.scan import Scan
 from ...core.windows import crop, dense_windows, windows_along
-from ..base import fitting
+from ...engines.network import Network, load_network
+from ..corridor import load_corridor, spine_curve
+from .settings import IntegralSettings, normaliser
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
     from ...engines.weights import Weights
-    from .network import IntegralRegressionNet
 
 CUDA_BATCH = 8
 
@@ -53,6 +55,7 @@ CONFIGURATIONS = {
 class IntegralRegression:
     """The network of Qin et al. on a scan.
 
+    network: gives "presence" and "coordinates", see `network.IntegralOutput`.
     spine_curve: prepared scan -> (m, 3) LPS mm along the spine; raises NothingFoundError where there is none.
     """
 
@@ -60,22 +63,21 @@ class IntegralRegression:
 
     def __init__(
         self,
-        network: IntegralRegressionNet,
+        network: Network,
+        settings: IntegralSettings,
         spine_curve: Callable[[Scan], Points],
         configuration: Configuration = CONFIGURATIONS["default"],
-        device: str = "cpu",
         weights_sha256: dict[str, str] | None = None,
     ) -> None:
-        self._network = network.eval().to(device)
+        self._network, self._settings = network, settings
         self._spine_curve = spine_curve
         self._configuration = configuration
-        self._device = device
         self.weights_sha256 = weights_sha256 or {}
 
     def find(self, scan: Scan, progress: Progress) -> Evidence:
         """One candidate per level that some window holds for present; see `Method.find`."""
         progress("finding the spine", 0.0)
-        grid = on_grid(scan, self._network.settings.spacing_mm)
+        grid = on_grid(scan, self._settings.spacing_mm)
         votes = self._votes(grid, self._starts(scan, grid), part(progress, 0.05, 1.0))
         fused = self._configuration.fuse(votes, self._configuration.threshold)
         if not np.isfinite(fused.positions_lps_mm).any():
@@ -84,7 +86,7 @@ class IntegralRegression:
 
     def _starts(self, scan: Scan, grid: Scan) -> NDArray[np.int64]:
         """Where the windows go on the network's grid."""
-        settings = self._network.settings
+        settings = self._settings
         if self._configuration.dense:
             return dense_windows(grid.geometry.shape_zyx, settings.window_zyx, overlap=0.5)
         curve = grid.geometry.index_zyx_from_lps(self._spine_curve(scan))
@@ -92,63 +94,47 @@ class IntegralRegression:
 
     def _votes(self, grid: Scan, starts: NDArray[np.int64], progress: Progress) -> Votes:
         """What every window says; reports, and may be cancelled, between batches."""
-        import torch
-
-        from .network import normaliser
-
-        normalise = normaliser(torch.from_numpy(grid.hu), self._network.settings)
+        network_input = normaliser(grid.hu, self._settings)
         presences, voxels = [], []
         for done, hu in self._batches(grid.hu, starts):
             progress("labelling", done / len(starts))
-            presence, coordinates = self._forward(normalise(torch.from_numpy(hu)))
-            presences.append(presence)
-            voxels.append(coordinates)
+            output = self._network(network_input(hu))
+            presences.append(expit(output["presence"].astype(float)))
+            voxels.append(output["coordinates"].astype(float))
         progress("labelling", 1.0)
         in_window = np.concatenate(voxels)
-        last = np.array(self._network.settings.window_zyx) - 1
+        last = np.array(self._settings.window_zyx) - 1
         border = np.minimum(in_window, last - in_window).min(axis=-1)
         lps = grid.geometry.lps_from_index_zyx(in_window + starts[:, None, :])
         return Votes(lps, np.concatenate(presences), border)
 
     def _batches(self, hu: NDArray[np.float32], starts: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """(windows done before, HU (b, z, y, x)): one by one on a CPU, where more gain nothing."""
-        settings = self._network.settings
-        size = CUDA_BATCH if self._device.startswith("cuda") else 1
+        settings = self._settings
+        size = CUDA_BATCH if self._network.device.startswith("cuda") else 1
         for done in range(0, len(starts), size):
             windows = [crop(hu, start, settings.window_zyx, AIR_HU) for start in starts[done : done + size]]
             yield done, np.stack(windows)
 
-    def _forward(self, image: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Presences (b, 26) and z, y, x voxel indices (b, 26, 3) of normalised windows (b, 1, z, y, x)."""
-        import torch
 
-        with torch.inference_mode():
-            logits, coordinates = self._network(image.to(self._device))
-            return logits.sigmoid().double().cpu().numpy(), coordinates.double().cpu().numpy()
-
-
-def load(weights: Weights, corridor: Weights, device: str, config: str) -> IntegralRegression:
+def load(weights: Weights, corridor: Weights, device: str, config: str, engine: str = "torch") -> IntegralRegression:
     """The method ready to run; config is "default" or "paper".  ModelError when the weights do not fit the network."""
-    from ..corridor import load_corridor, spine_curve
-
-    corridor_network = load_corridor(corridor, device)
+    network = load_network(weights, build_network, engine, device)
+    loaded_corridor = load_corridor(corridor, device, engine)
     return IntegralRegression(
-        network_of(weights),
-        lambda scan: spine_curve(scan, corridor_network),
+        network,
+        IntegralSettings.from_metadata(weights.metadata["network"]),
+        lambda scan: spine_curve(scan, loaded_corridor),
         CONFIGURATIONS[config],
-        device,
         {"integral-regression": weights.sha256, "corridor": corridor.sha256},
     )
 
 
-def network_of(weights: Weights) -> IntegralRegressionNet:
-    """The network of a weight file, rebuilt from its metadata."""
-    from .network import IntegralRegressionNet, IntegralSettings
+def build_network(metadata: Mapping[str, Any]) -> nn.Module:
+    """The network of that metadata with random weights."""
+    from .network import IntegralRegressionNet
 
-    with fitting(weights):
-        network = IntegralRegressionNet(IntegralSettings.from_metadata(weights.metadata["network"]))
-        network.load_state_dict(weights.state_dict)
-    return network
+    return IntegralRegressionNet(IntegralSettings.from_metadata(metadata))
 
 
 def evidence_of(fused: Fused) -> Evidence:

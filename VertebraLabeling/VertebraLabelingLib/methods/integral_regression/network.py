@@ -6,63 +6,23 @@ Network, IEEE TNNLS 2020, doi 10.1109/TNNLS.2020.3045601.  Shapes in comments ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..intensity import normalise
 from ..trunk import Decoder, Encoder, convolution, normalised
+from .settings import LEVELS, IntegralSettings
 
-LEVELS = 26
 CLASS_CHANNELS = 32
 
 
-@dataclass(frozen=True)
-class IntegralSettings:
-    """What the weights were trained for; travels as ``metadata["network"]`` of the weight file.
+class IntegralOutput(NamedTuple):
+    """Of one batch of windows: presence logits (B, 26), centroids (B, 26, 3) as z, y, x voxel indices."""
 
-    window_zyx: input voxels, multiples of 8.  widths: channels at 1, 1/2, 1/4 and 1/8.  hidden: LSTM states each way.
-    hu_range: mapped to -1..1 and clipped; None is the z-score of each image, as in the paper.
-    The defaults are a window of the paper's extent on a 4 mm grid, which a CPU can train.
-    """
-
-    spacing_mm: float = 4.0
-    window_zyx: tuple[int, int, int] = (56, 40, 40)
-    widths: tuple[int, int, int, int] = (16, 32, 64, 64)
-    hidden: int = 64
-    hu_range: tuple[float, float] | None = (-1000.0, 1000.0)
-
-    @classmethod
-    def from_metadata(cls, values: dict[str, Any]) -> IntegralSettings:
-        """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
-        sizes = {key: tuple(values[key]) for key in ("window_zyx", "widths")}
-        hu_range = values["hu_range"] and tuple(values["hu_range"])
-        return cls(**{**values, **sizes, "hu_range": hu_range})
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-
-def paper() -> IntegralSettings:
-    """The sizes of the paper: 2.8 M parameters, 31.5 GMAC per window of 208x160x160 mm."""
-    return IntegralSettings(2.0, (104, 80, 80), (32, 64, 128, 128), 128, hu_range=None)
-
-
-def normaliser(image_hu: Tensor, settings: IntegralSettings) -> Callable[[Tensor], Tensor]:
-    """(..., z, y, x) HU -> (..., 1, z, y, x) network input, for windows of one image.
-
-    The z-score is that of the image, not of a padded window, whose air would move every tissue.
-    """
-    if settings.hu_range is None:
-        mean, sd = image_hu.mean(), image_hu.std().clamp(min=1.0)
-        return lambda hu: ((hu - mean) / sd).unsqueeze(-4)
-    ranges = (settings.hu_range,)
-    return lambda hu: normalise(hu, ranges)
+    presence: Tensor
+    coordinates: Tensor
 
 
 def integral(logits: Tensor) -> Tensor:
@@ -126,7 +86,7 @@ class Classification(nn.Module):
 
 
 class IntegralRegressionNet(nn.Module):
-    """(B, 1, z, y, x) normalised HU -> presence logits (B, 26), centroids (B, 26, 3) as z, y, x voxel indices.
+    """(B, 1, z, y, x) normalised HU -> `IntegralOutput`.
 
     The centroid of an absent level is unconstrained and looks like any other: only its presence tells.
     """
@@ -140,10 +100,10 @@ class IntegralRegressionNet(nn.Module):
         self.localisation = Localisation(settings.widths)
         self.classification = Classification(settings)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> IntegralOutput:
         """Presence logits and centroids of windows of exactly the trained size."""
         features = self.encoder(image)  # 32x104x80x80, 64x52x40x40, 128x26x20x20, 128x13x10x10
-        return self.classification(features[-1]), integral(self.localisation(features))
+        return IntegralOutput(self.classification(features[-1]), integral(self.localisation(features)))
 
 
 def presence_loss(logits: Tensor, present: Tensor, known: Tensor, positive_weight: float = 3.0) -> Tensor:

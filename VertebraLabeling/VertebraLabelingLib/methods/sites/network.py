@@ -8,52 +8,14 @@ Grids are cell-centred: voxel n of a grid with spacing s has its centre at (n + 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..trunk import Decoder, Encoder, Residual, convolution, normalised
-
-
-@dataclass(frozen=True)
-class SitesSettings:
-    """What the weights were trained for; travels in the metadata of the weight file.
-
-    spacing_mm: of the input grid; the centre map has twice, the level logits four times that spacing.
-    window_zyx: input voxels.  hu_ranges: one input channel per range, mapped to -1..1.
-    integral_radius_mm: neighbourhood of the integral regression.
-    score_calibration: (slope, offset) from the logit of a peak's height to the logit of its being a vertebra.
-    """
-
-    spacing_mm: float = 2.0
-    window_zyx: tuple[int, int, int] = (128, 64, 112)
-    hu_ranges: tuple[tuple[float, float], ...] = ((-1000.0, 1000.0), (-100.0, 500.0))
-    widths: tuple[int, int, int, int] = (32, 64, 128, 256)
-    levels: int = 26
-    integral_radius_mm: float = 10.0
-    score_calibration: tuple[float, float] = (1.0, 0.0)
-
-    @classmethod
-    def from_metadata(cls, values: dict[str, Any]) -> SitesSettings:
-        """Settings from plain JSON values."""
-        values = dict(values)
-        for key in ("window_zyx", "widths", "score_calibration"):
-            if key in values:
-                values[key] = tuple(values[key])
-        values["hu_ranges"] = tuple((low, high) for low, high in values["hu_ranges"])
-        return cls(**values)
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    @property
-    def centre_spacing_mm(self) -> float:
-        """Grid of the centre map."""
-        return 2 * self.spacing_mm
+from .settings import SitesSettings
 
 
 @dataclass(frozen=True)

@@ -5,26 +5,28 @@ Every method puts its windows along this curve, which is 10 to 20 times cheaper 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from scipy.special import expit
 
-from ..core.errors import NothingFoundError
-from ..core.mosaic import Mosaic
-from ..core.path import best_path
-from ..core.prepare import AIR_HU, prepare
-from ..core.scan import Scan
-from ..core.windows import crop, dense_windows
-from .base import fitting
-from .intensity import HuRanges, normalise
-from .trunk import Decoder, Encoder, convolution
+from ...core.errors import NothingFoundError
+from ...core.mosaic import Mosaic
+from ...core.path import best_path
+from ...core.prepare import AIR_HU, prepare
+from ...core.scan import Scan
+from ...core.windows import crop, dense_windows
+from ...engines.network import Network, load_network
+from ..intensity import normalise
+from .settings import CorridorSettings
 
 if TYPE_CHECKING:
-    from ..engines.weights import Weights
+    from torch import nn
+
+    from ...engines.weights import Weights
 
 SEEN = 0.35
 """Map value along the path above which a slice is taken to show the spine."""
@@ -35,58 +37,34 @@ SMOOTHING_SLICES = 5
 
 
 @dataclass(frozen=True)
-class CorridorSettings:
-    """What the weights were trained for; travels in the metadata of the weight file."""
+class Corridor:
+    """The network, ready to run, with what it was trained for."""
 
-    spacing_mm: float = 8.0
-    window_zyx: tuple[int, int, int] = (48, 32, 40)
-    hu_ranges: HuRanges = ((-1000.0, 1000.0), (-100.0, 500.0))
-    widths: tuple[int, int, int, int] = (16, 32, 64, 64)
-
-    @classmethod
-    def from_metadata(cls, values: dict[str, Any]) -> CorridorSettings:
-        """Settings from plain JSON values."""
-        ranges = tuple((low, high) for low, high in values["hu_ranges"])
-        sizes = {key: tuple(values[key]) for key in ("window_zyx", "widths")}
-        return cls(**{**values, **sizes, "hu_ranges": ranges})
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+    network: Network
+    settings: CorridorSettings
 
 
-class CorridorNet(nn.Module):
-    """(B, channels, z, y, x) normalised HU -> (B, z, y, x) logits, high within about 12 mm of the column's axis."""
-
-    def __init__(self, settings: CorridorSettings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.encoder = Encoder(len(settings.hu_ranges), settings.widths)
-        self.decoder = Decoder(settings.widths)
-        self.head = convolution(settings.widths[0], 1, 1)
-        nn.init.constant_(self.head.bias, -3.0)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Dense logits of each window."""
-        return self.head(self.decoder(self.encoder(image))[-1])[:, 0].float()
+def load_corridor(weights: Weights, device: str, engine: str = "torch") -> Corridor:
+    """The network of a weight file; ModelError when the weights do not fit."""
+    network = load_network(weights, build_network, engine, device)
+    return Corridor(network, CorridorSettings.from_metadata(weights.metadata["network"]))
 
 
-def load_corridor(weights: Weights, device: str) -> CorridorNet:
-    """The network of a weight file, ready for inference; ModelError when the weights do not fit."""
-    with fitting(weights):
-        network = CorridorNet(CorridorSettings.from_metadata(weights.metadata["network"]))
-        network.load_state_dict(weights.state_dict)
-    return network.to(device).eval()
+def build_network(metadata: Mapping[str, Any]) -> nn.Module:
+    """The network of that metadata with random weights."""
+    from .network import CorridorNet
+
+    return CorridorNet(CorridorSettings.from_metadata(metadata))
 
 
-def spine_curve(scan: Scan, network: CorridorNet) -> NDArray[np.float64]:
+def spine_curve(scan: Scan, corridor: Corridor) -> NDArray[np.float64]:
     """Axis of the visible column as LPS points (m, 3), cranio-caudal, about 8 mm apart.
 
     Raises NothingFoundError when no spine is in view.
     """
-    coarse = prepare(scan, network.settings.spacing_mm)
-    curve = curve_in_map(spine_map(coarse, network))
-    if len(curve) * network.settings.spacing_mm < SHORTEST_MM:
+    coarse = prepare(scan, corridor.settings.spacing_mm)
+    curve = curve_in_map(spine_map(coarse, corridor))
+    if len(curve) * corridor.settings.spacing_mm < SHORTEST_MM:
         raise NothingFoundError(
             f"No spine was found in '{scan.name}'. The scan must show at least one vertebra; check that it is a CT "
             "of the neck, chest, abdomen or pelvis and that its orientation is right."
@@ -94,16 +72,14 @@ def spine_curve(scan: Scan, network: CorridorNet) -> NDArray[np.float64]:
     return coarse.geometry.lps_from_index_zyx(curve)[::-1]
 
 
-@torch.inference_mode()
-def spine_map(coarse: Scan, network: CorridorNet) -> NDArray[np.float32]:
+def spine_map(coarse: Scan, corridor: Corridor) -> NDArray[np.float32]:
     """(z, y, x) probability of being near the column's axis; overlapping windows averaged."""
-    settings = network.settings
-    device = next(network.parameters()).device
+    settings = corridor.settings
     starts = dense_windows(coarse.hu.shape, settings.window_zyx, overlap=0.3)
     mosaic = Mosaic(starts, settings.window_zyx, channels=1)
     for start in starts:
-        hu = torch.from_numpy(crop(coarse.hu, start, settings.window_zyx, AIR_HU)).to(device)
-        mosaic.add(start, network(normalise(hu, settings.hu_ranges)[None]).sigmoid().cpu().numpy())
+        hu = crop(coarse.hu, start, settings.window_zyx, AIR_HU)
+        mosaic.add(start, expit(corridor.network(normalise(hu, settings.hu_ranges)[None])["output"]))
     # windows stick out of a scan that is smaller than they are
     return crop(mosaic.mean()[0], -mosaic.origin_zyx, coarse.hu.shape, 0.0)
 

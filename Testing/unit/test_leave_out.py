@@ -1,0 +1,97 @@
+"""Cross-validation by patient: nobody is judged by a network that has seen them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
+from VertebraLabelingLib.core.labelling import Evidence  # noqa: E402
+
+from training import leave_out  # noqa: E402
+from training.cases import Case  # noqa: E402
+from training.leave_out import folds_by_patient, is_torso, judged, run_base, run_fold  # noqa: E402
+from training.settings import Configuration  # noqa: E402
+
+
+def _case(name: str, split: str = "train", patient: str = "", count: int = 5) -> Case:
+    levels = np.arange(Level.T1, Level.T1 + count)
+    points = np.array([[200.0 - 22 * n, 50.0, 50.0] for n in range(count)]).reshape(-1, 3)
+    return Case(name, split, Path(), np.zeros(3), levels, points, patient=patient)
+
+
+CASES = [
+    _case("a-1", patient="a"),
+    _case("a-2", patient="a", count=8),
+    _case("b", patient="b", count=9),
+    _case("c", patient="c", count=3),
+    _case("none", count=0),
+    _case("v", "val"),
+    _case("neck-001"),
+    _case("neck-002", "val"),
+    _case("neck-003", "pseudo"),
+    _case("phantom-0", "phantom"),
+]
+
+
+def test_torso_scans_are_the_real_annotated_ones() -> None:
+    assert [case.id for case in CASES if is_torso(case)] == ["a-1", "a-2", "b", "c", "v"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 99])
+def test_no_patient_is_in_two_folds(count: int) -> None:
+    folds = folds_by_patient(CASES[:4], count)
+    assert sorted(case.id for fold in folds for case in fold) == ["a-1", "a-2", "b", "c"]
+    assert len(folds) == min(count, 3)
+    patients = [{case.patient for case in fold} for fold in folds]
+    assert sum(map(len, patients)) == len(set.union(*patients))
+
+
+def test_folds_are_of_like_size() -> None:
+    assert sorted(sum(len(case.levels) for case in fold) for fold in folds_by_patient(CASES[:4], 2)) == [12, 13]
+
+
+def test_nothing_learns_from_whom_it_is_judged_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    learnt: list[set[str]] = []
+
+    def record(task: object, cases: list[Case], run: object, folder: Path, start: Path | None) -> Path:
+        learnt.append({case.id for case in cases})
+        return folder / "last.ckpt"
+
+    monkeypatch.setattr(leave_out, "train", record)
+    configuration = Configuration(task="sites")
+    base = run_base(configuration, CASES, 1.0, tmp_path)
+    run_fold(configuration, CASES, [CASES[0]], 1.0, tmp_path / "fold", base)
+    assert learnt[0] == {"none", "neck-001", "neck-003", "phantom-0"}
+    # the other scan of the same patient is left out as well
+    assert learnt[1] == {"b", "c", "none", "neck-001", "neck-003", "phantom-0"}
+
+
+def test_a_finished_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(leave_out, "train", lambda *args: pytest.fail("trained again"))
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "last.ckpt").touch()
+    assert run_base(Configuration(task="sites"), CASES, 1.0, tmp_path) == tmp_path / "base" / "last.ckpt"
+
+
+def test_a_case_is_judged_by_its_own_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    case = Case("x", "train", tmp_path, np.zeros(3), CASES[0].levels, CASES[0].points_zyx_mm)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.2mm.npy", rng.normal(0, 300, (120, 50, 50)).astype(np.int16))
+
+    class Oracle:
+        name = "oracle"
+        weights_sha256: dict[str, str] = {}
+
+        def find(self, scan: object, progress: object) -> Evidence:
+            log_probs = np.full((len(case.levels), len(Level)), -8.0)
+            log_probs[np.arange(len(case.levels)), case.levels] = 0.0
+            return Evidence(case.points_zyx_mm[:, ::-1].copy(), log_probs, np.full(len(case.levels), 0.95))
+
+    monkeypatch.setattr("VertebraLabelingLib.pipeline.check_ct", lambda scan: scan)
+    (result,) = judged(Oracle(), [case])
+    assert result.wholly_right and len(result.vertebrae) == len(case.levels)

@@ -1,0 +1,60 @@
+"""What a refinement network was trained for; without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..displacement.settings import DisplacementSettings
+
+HINT_SIGMA_MM = 12.0
+
+
+@dataclass(frozen=True)
+class RefinementSettings:
+    """Travels in the metadata of the weight file.
+
+    spacing_mm: of the input grid.  window_zyx: input voxels.  hu_ranges: one input channel per range, mapped to -1..1.
+    widths, blocks, presence_reach: as in `DisplacementSettings`.
+    """
+
+    spacing_mm: float = 2.0
+    window_zyx: tuple[int, int, int] = (32, 32, 32)
+    hu_ranges: tuple[tuple[float, float], ...] = ((-1000.0, 1000.0), (-100.0, 500.0))
+    widths: tuple[int, ...] = (16, 32)
+    blocks: int = 2
+    presence_reach: float = 1.0
+
+    @classmethod
+    def from_metadata(cls, values: Mapping[str, Any]) -> RefinementSettings:
+        """Settings from plain JSON values."""
+        ranges = tuple((low, high) for low, high in values["hu_ranges"])
+        sizes = {key: tuple(values[key]) for key in ("window_zyx", "widths")}
+        return cls(**{**values, **sizes, "hu_ranges": ranges})
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @property
+    def network(self) -> DisplacementSettings:
+        """Of the network: one landmark, and one channel more than HU ranges, which says where the middle is."""
+        channels = len(self.hu_ranges) + 1
+        return DisplacementSettings(
+            3, 1, channels, self.spacing_mm, self.widths, self.blocks, presence_reach=self.presence_reach
+        )
+
+    @property
+    def extent_zyx_mm(self) -> NDArray[np.float64]:
+        """Outer size of the window."""
+        return np.array(self.window_zyx) * self.spacing_mm
+
+    def hint(self) -> NDArray[np.float32]:
+        """(z, y, x): highest in the middle of the window, because the vertebra there is meant, not its neighbour."""
+        axes = [(np.arange(n) + 0.5 - n / 2) * self.spacing_mm for n in self.window_zyx]
+        z, y, x = (np.exp(axis**2 / (-2 * HINT_SIGMA_MM**2)) for axis in axes)
+        return (z[:, None, None] * y[:, None] * x).astype(np.float32)

@@ -1,0 +1,56 @@
+"""The neck, where vertebrae are small and close: a second look with finer voxels takes the place of the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.anatomy import Level
+from ...core.doubles import merge_doubles
+from ...core.labelling import Evidence
+from .look import Look
+
+LAST_LEVEL = Level.T2
+LEAST_SCORE = 0.3
+ABOVE_MM, BELOW_MM = 60.0, 30.0
+"""How far beyond the neck's sites the second look goes: up to sites the first one missed, down to lean on the chest."""
+HALF_STEP_MM = 8.0
+
+
+@dataclass(frozen=True)
+class Neck:
+    """z range in LPS mm from the lowest to the highest site of the neck."""
+
+    low_mm: float
+    high_mm: float
+
+    def part_of(self, curve_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The part of a curve (n, 3) to look at again."""
+        z = curve_lps_mm[:, 2]
+        return curve_lps_mm[(z > self.low_mm - BELOW_MM) & (z < self.high_mm + ABOVE_MM)]
+
+
+def find_neck(evidence: Evidence) -> Neck | None:
+    """Where the sites, judged each with its two neighbours, are rather C1 to `LAST_LEVEL` than lower; None: nowhere."""
+    likely = np.flatnonzero(evidence.scores > LEAST_SCORE)
+    likely = likely[np.argsort(-evidence.positions_lps_mm[likely, 2])]
+    if not len(likely):
+        return None
+    share = np.exp(evidence.level_log_probs[likely, : LAST_LEVEL + 1]).sum(1)
+    with_neighbours = np.convolve(np.pad(share, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    heights = evidence.positions_lps_mm[likely[with_neighbours > 0.5], 2]
+    return Neck(float(heights.min()), float(heights.max())) if len(heights) else None
+
+
+def with_second_look(first: Evidence, coarse: Look, fine: Look, neck: Neck) -> Evidence:
+    """The first look's candidates below the neck and the second one's from there up, named by the mean of both."""
+    border_mm = neck.low_mm - HALF_STEP_MM
+    second = fine.evidence()
+    below, above = first.positions_lps_mm[:, 2] < border_mm, second.positions_lps_mm[:, 2] >= border_mm
+    places = second.positions_lps_mm[above]
+    mean = (second.level_log_probs[above] + coarse.levels_at(places)) / 2
+    levels = np.concatenate([first.level_log_probs[below], mean - np.log(np.exp(mean).sum(1, keepdims=True))])
+    positions = np.concatenate([first.positions_lps_mm[below], places])
+    return merge_doubles(Evidence(positions, levels, np.concatenate([first.scores[below], second.scores[above]])))

@@ -1,0 +1,50 @@
+"""``python -m training leave-out``: cross-validation over the patients of the real torso scans."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The `leave-out` command."""
+    parser = subparsers.add_parser("leave-out", help="cross-validate over the patients of the torso scans")
+    parser.add_argument("config", type=Path, help="a configuration of the task sites")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder made by `prepare`")
+    parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and tables")
+    parser.add_argument("--folds", type=int, default=99, help="groups of patients (default: every patient alone)")
+    parser.add_argument("--base-minutes", type=float, default=12.0, help="training without any real torso scan")
+    parser.add_argument("--minutes", type=float, default=4.0, help="training of each fold")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train the base and the folds that are not there yet, judge, print and write the tables."""
+    from rich.console import Console
+    from VertebraLabelingLib.core.files import atomic_write
+    from VertebraLabelingLib.engines.weights import load_model
+
+    from ..cases import read_cache
+    from ..evaluation_report import markdown_report, rich_report
+    from ..leave_out import folds_by_patient, is_torso, judged, method_of, run_base, run_fold
+    from ..settings import read_configuration
+
+    configuration = read_configuration(args.config)
+    cases = read_cache(args.cache, ("train", "val", "phantom", "pseudo"))
+    torso = [case for case in cases if is_torso(case)]
+    folds = folds_by_patient([case for case in torso if case.split == "train"], args.folds)
+    calibration = tuple(load_model("sites").metadata["network"]["score_calibration"])
+    base = run_base(configuration, cases, args.base_minutes, args.output)
+    held_out, val = [], []
+    for number, fold in enumerate(folds):
+        checkpoint = run_fold(configuration, cases, fold, args.minutes, args.output / f"fold-{number}", base)
+        method = method_of(configuration, checkpoint, calibration)
+        held_out += judged(method, fold)
+        val += judged(method, [case for case in torso if case.split == "val"])
+        print(f"fold {number}: without {', '.join(case.id for case in fold)}", flush=True)
+    for title, results in (("held out", held_out), ("val, by every fold's network", val)):
+        print(title)
+        Console().print(rich_report(results))
+        with atomic_write(args.output / f"{title.split(',')[0].replace(' ', '-')}.md") as temporary:
+            Path(temporary).write_text(markdown_report(results), encoding="utf-8")
+    return 0

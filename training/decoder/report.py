@@ -1,0 +1,155 @@
+"""What `python -m training decoder` prints: fitted numbers beside those in the code, and the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.sequence import DEFAULT_SETTINGS, SequenceSettings
+from VertebraLabelingLib.core.spine_priors import SCALE_SD, spacing_mm, successors
+
+from ..spines import Spine
+from .anatomy_fit import count_variants, fit_anatomy
+from .counted import counted_sample, read_evidence, write_evidence
+from .detection_fit import fit_detections
+from .emission import fit_emission
+from .judge import Outcome, judged, point_calibration, summary
+from .region_evidence import fit_regions
+from .reliability import write_diagram
+from .samples import Sample, SimulatedLook, crops, whole_samples, with_simulated_levels
+
+SEED = 20
+REGIONS = SequenceSettings(temperature=1.3, confusion=0.02, position_sd_mm=1.0)
+"""For the raw detections of the list, which are not our network's: their regions err nearly each for itself.
+
+The temperature is fitted to whole spines and crops of the spines to fit on.
+"""
+
+Samples = tuple[Sample, ...]
+SampleSets = dict[str, tuple[Samples, SequenceSettings]]
+
+
+def fitted_tables(spines: Sequence[Spine]) -> Group:
+    """Spacings, variants and detection statistics of the spines to fit on."""
+    anatomy, detections = fit_anatomy(spines), fit_detections(spines)
+    spacings = Table("pair", "n", "mm", "in the code", "SD", "in the code", title="spacing at average stature")
+    for (above, below), fit in anatomy.spacings.items():
+        mean, sd = spacing_mm(above, below)
+        shown = (str(fit.n), f"{fit.mean_mm:.1f}", f"{mean:.1f}", f"{fit.sd:.3f}", f"{sd / mean:.3f}")
+        spacings.add_row(f"{above.name}-{below.name}", *shown)
+    numbers = Table("number", "fitted", "in the code", title="stature, variants, detections")
+    numbers.add_row("SD of stature", f"{anatomy.stature_sd:.3f}", f"{SCALE_SD:.3f}")
+    for (above, below), (seen, of) in count_variants(spines).items():
+        prior = successors(above)[below]
+        numbers.add_row(f"{above.name}-{below.name}", f"{seen}/{of} = {seen / of:.4f}", f"{prior:.4f}")
+    settings = DEFAULT_SETTINGS
+    numbers.add_row("missed between found ones", f"{detections.missed:.4f}", f"{settings.missed_probability:.4f}")
+    numbers.add_row("false per spine", f"{detections.false_per_spine:.3f}", "")
+    numbers.add_row("free volume, mm3", f"{detections.free_volume_mm3:.2g}", f"{settings.free_volume_mm3:.2g}")
+    numbers.add_row("position SD per axis, mm", f"{detections.position_sd_mm:.2f}", f"{settings.position_sd_mm:.2f}")
+    numbers.add_row("beyond 3 SD", f"{detections.far:.4f}", "")
+    return Group(spacings, numbers)
+
+
+def chosen(spines: Sequence[Spine], at_most: int | None) -> tuple[Spine, ...]:
+    """A fixed draw of that many spines."""
+    order = np.random.default_rng(SEED).permutation(len(spines))
+    return tuple(spines[i] for i in order[:at_most])
+
+
+def sample_sets(fit: Sequence[Spine], apart: Sequence[Spine], at_most: int | None) -> SampleSets:
+    """Whole spines and crops with region evidence, the same with simulated levels; a fixed draw of the spines.
+
+    Spines with an L6 are few: all those kept apart are shown by themselves besides.
+    """
+    model = fit_regions(fit)
+    whole = whole_samples(chosen(apart, at_most), model)
+    with_l6 = whole_samples([spine for spine in apart if Level.L6 in spine.levels], model)
+    return _views("regions", whole, with_l6, REGIONS) | _views(
+        "simulated levels", _simulated(whole), _simulated(with_l6), DEFAULT_SETTINGS
+    )
+
+
+def _views(kind: str, whole: Samples, with_l6: Samples, settings: SequenceSettings) -> SampleSets:
+    views = {"whole spines": whole, "crops of 3-8": crops(whole, SEED), "spines with L6": with_l6}
+    return {f"{kind}: {name}": (samples, settings) for name, samples in views.items() if samples}
+
+
+def _simulated(samples: Samples) -> Samples:
+    rng, look = np.random.default_rng(SEED), SimulatedLook()
+    return tuple(with_simulated_levels(sample, look, rng) for sample in samples)
+
+
+def counted_sets(folder: Path) -> SampleSets:
+    """Crops without the dens of those scans of a folder of evidence in which the dens lets one count."""
+    found = [counted_sample(read_evidence(path)) for path in sorted(folder.glob("*.npz"))]
+    countable = tuple(sample for sample in found if sample is not None)
+    without = tuple(s for s in crops(countable * 4, SEED) if not np.isin(s.truth, (Level.C1, Level.C2)).any())
+    return {"our network: necks without dens": (without, DEFAULT_SETTINGS)} if without else {}
+
+
+def find_missing_evidence(data: Path, folder: Path) -> None:
+    """Run the default method on the unlabelled scans of a data folder that have no evidence file yet."""
+    import csv
+
+    from VertebraLabelingLib.core.errors import NothingFoundError
+    from VertebraLabelingLib.core.prepare import prepare
+    from VertebraLabelingLib.core.progress import silent
+    from VertebraLabelingLib.core.readers import read_scan
+    from VertebraLabelingLib.methods.registry import load_method
+
+    method = load_method("sites")
+    for row in csv.DictReader((data / "scans.csv").read_text(encoding="utf-8").splitlines()):
+        path = folder / f"{row['id']}.npz"
+        if row["split"] == "unlabelled" and not path.exists():
+            try:
+                write_evidence(path, method.find(prepare(read_scan(data / row["file"])), silent))
+            except NothingFoundError:
+                continue
+
+
+def judged_all(samples: tuple[Samples, SequenceSettings]) -> tuple[Outcome, ...]:
+    """One outcome per sample."""
+    each, settings = samples
+    return tuple(judged(sample, settings) for sample in each)
+
+
+def results_table(outcomes: dict[str, tuple[Outcome, ...]]) -> Table:
+    """One row per set of samples."""
+    heads = ("columns", "vertebrae", "raw", "counted", "ours", "false", "ECE", "listed", "wrong", "flagged", "doubted")
+    table = Table("set", *heads, title="vertebrae named right; columns", box=None)
+    for name, each in outcomes.items():
+        s = summary(each)
+        rates = (f"{s.raw:.1%}", f"{s.counted:.1%}", f"{s.ours:.1%}", f"{s.false_per_column:.2f}")
+        certainty = (f"{s.calibration_error:.3f}", f"{s.listed:.1%}", str(s.wrong_columns))
+        flags = (f"{s.wrong_flagged:.0%}/{s.right_flagged:.0%}", f"{s.wrong_doubted:.0%}/{s.right_doubted:.0%}")
+        table.add_row(name, str(s.columns), str(s.vertebrae), *rates, *certainty, *flags)
+    table.caption = "flagged, doubted: share of the wrong columns / of the right ones"
+    return table
+
+
+def fitting_sets(fit: Sequence[Spine], sets: SampleSets, count: int) -> SampleSets:
+    """Sets of about `count` samples for the emission: crops of the spines to fit on, and our network's own evidence."""
+    model = fit_regions(fit)
+    samples: SampleSets = {"regions": (crops(whole_samples(chosen(fit, count), model), SEED), REGIONS)}
+    return samples | {name: (s[:count], c) for name, (s, c) in sets.items() if name.startswith("our network")}
+
+
+def emission_table(sets: SampleSets) -> Table:
+    """Loss of every temperature and confusion tried."""
+    table = Table("set", "temperature", "confusion", "loss, nats", "", title="emission, -log posterior of the truth")
+    for name, (samples, settings) in sets.items():
+        best, losses = fit_emission(samples, settings)
+        for (temperature, confusion), loss in losses.items():
+            mark = "best" if (temperature, confusion) == (best.temperature, best.confusion) else ""
+            table.add_row(name, f"{temperature:g}", f"{confusion:g}", f"{loss:.3f}", mark)
+    return table
+
+
+def write_reliability(path: Path, outcomes: dict[str, tuple[Outcome, ...]]) -> None:
+    """Reliability diagram, one panel per set."""
+    write_diagram(path, {name: point_calibration(each) for name, each in outcomes.items() if each})

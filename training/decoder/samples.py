@@ -1,0 +1,141 @@
+"""What the decoder is judged on: candidates of whole spines and of crops, with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region
+from VertebraLabelingLib.core.labelling import Evidence
+
+from ..spines import Spine, matched
+from .detection_fit import beyond_end
+from .region_evidence import RegionModel
+
+FALSE, UNKNOWN = -1, -2
+"""Truth of a candidate that is no vertebra, and of one of which the annotation cannot tell."""
+
+CROP_SIZES = (3, 8)
+_NEAR_CROP_MM = 20.0
+_REGIONS = (Region.CERVICAL, Region.THORACIC, Region.LUMBAR)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """n candidates with their truth.
+
+    truth: (n,) true level, `FALSE` or `UNKNOWN`.  regions: (n, 3) raw probabilities of C, T, L.  missed: number of true
+    vertebrae without a candidate.  has_l6: whether the whole spine has one.
+    """
+
+    evidence: Evidence
+    truth: NDArray[np.intp]
+    regions: Array
+    missed: int
+    has_l6: bool
+
+    @property
+    def true_count(self) -> int:
+        """Vertebrae to be named right, overlooked ones included."""
+        return int((self.truth >= 0).sum()) + self.missed
+
+
+def whole_sample(spine: Spine, model: RegionModel) -> Sample:
+    """All detections of a scan."""
+    vertebra = matched(spine)
+    truth = np.array([*spine.levels, FALSE])[vertebra].astype(np.intp)
+    truth[[i for i in np.flatnonzero(vertebra < 0) if _is_beyond(spine, spine.detections_lps_mm[i])]] = UNKNOWN
+    evidence = model.evidence(spine.detections_lps_mm, spine.regions)
+    missed = len(spine.levels) - int((vertebra >= 0).sum())
+    return Sample(evidence, truth, spine.regions, missed, Level.L6 in spine.levels)
+
+
+def crop(sample: Sample, rng: np.random.Generator) -> Sample:
+    """The candidates of 3 to 8 neighbouring found vertebrae, drawn, and what else was found near them."""
+    found = np.flatnonzero(sample.truth >= 0)
+    found = found[np.argsort(sample.truth[found])]
+    size = min(int(rng.integers(CROP_SIZES[0], CROP_SIZES[1] + 1)), len(found))
+    first = int(rng.integers(0, len(found) - size + 1))
+    kept = np.zeros(len(sample.truth), bool)
+    kept[found[first : first + size]] = True
+    positions = sample.evidence.positions_lps_mm
+    distance = np.linalg.norm(positions[:, None] - positions[kept][None], axis=-1).min(axis=1, initial=np.inf)
+    return _picked(sample, kept | ((sample.truth < 0) & (distance < _NEAR_CROP_MM)))
+
+
+def _picked(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
+    evidence = sample.evidence
+    part = Evidence(evidence.positions_lps_mm[kept], evidence.level_log_probs[kept], evidence.scores[kept])
+    return replace(sample, evidence=part, truth=sample.truth[kept], regions=sample.regions[kept], missed=0)
+
+
+@dataclass(frozen=True)
+class SimulatedLook:
+    """A network of 26 levels, simulated: it sees each level blurred and errs alike on neighbours.
+
+    sharpness: of the bell over the levels.  noise: SD of independent errors of the logits.  drift: SD of an error in
+    levels that neighbours share over `reach_mm`.  whole_shift: share of columns seen one level off as a whole.
+    """
+
+    sharpness: float = 2.0
+    noise: float = 0.7
+    drift: float = 0.4
+    reach_mm: float = 120.0
+    whole_shift: float = 0.10
+
+
+def with_simulated_levels(sample: Sample, look: SimulatedLook, rng: np.random.Generator) -> Sample:
+    """The sample with invented level evidence on top of its real detections; false candidates see a random level."""
+    n = len(sample.truth)
+    seen = np.array([_place(level) for level in sample.truth])
+    seen = np.where(sample.truth >= 0, seen, rng.uniform(0, len(REGULAR_LEVELS), n))
+    side = rng.choice([-1, 0, 1], p=[look.whole_shift / 2, 1 - look.whole_shift, look.whole_shift / 2])
+    seen = seen + side + look.drift * _smooth_noise(sample.evidence.positions_lps_mm, look.reach_mm, rng)
+    offset = np.minimum(np.abs(np.arange(len(REGULAR_LEVELS))[None] - seen[:, None]), 6.0)
+    logits = -0.5 * look.sharpness * offset**2 + look.noise * rng.normal(size=offset.shape)
+    log_probs = np.full((n, len(Level)), -np.inf)
+    log_probs[:, list(REGULAR_LEVELS)] = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    evidence = replace(sample.evidence, level_log_probs=log_probs)
+    return replace(sample, evidence=evidence, regions=regions_of(log_probs))
+
+
+def regions_of(level_log_probs: Array) -> Array:
+    """(n, 3) probability of C, T and L by the levels (n, 28)."""
+    members = np.array([[level.region is region for region in _REGIONS] for level in Level], float)
+    return np.asarray(np.exp(level_log_probs) @ members)
+
+
+def whole_samples(spines: Sequence[Spine], model: RegionModel) -> tuple[Sample, ...]:
+    """One per spine with a detection."""
+    return tuple(whole_sample(spine, model) for spine in spines if len(spine.detections_lps_mm))
+
+
+def crops(samples: Sequence[Sample], seed: int) -> tuple[Sample, ...]:
+    """One crop per sample; those with fewer than three found vertebrae are left out."""
+    rng = np.random.default_rng(seed)
+    return tuple(crop(sample, rng) for sample in samples if (sample.truth >= 0).sum() >= CROP_SIZES[0])
+
+
+def _is_beyond(spine: Spine, position: Array) -> bool:
+    offsets = position - spine.positions_lps_mm
+    nearest = int(np.linalg.norm(offsets, axis=1).argmin())
+    return beyond_end(spine, nearest, offsets[nearest])
+
+
+def _place(level: int) -> float:
+    """Place among the 26 levels of a network that never heard of T13 and L6: these look like what is around them."""
+    if level < 0:
+        return 0.0
+    known = Level(level)
+    return REGULAR_LEVELS.index(Level(level - 1)) + 0.5 if known.is_supernumerary else REGULAR_LEVELS.index(known)
+
+
+def _smooth_noise(positions_lps_mm: Array, reach_mm: float, rng: np.random.Generator) -> Array:
+    """(n,) of SD 1, alike for neighbours."""
+    distance = np.linalg.norm(positions_lps_mm[:, None] - positions_lps_mm[None], axis=-1)
+    covariance = np.exp(-distance / reach_mm) + 1e-6 * np.eye(len(distance))
+    return np.asarray(np.linalg.cholesky(covariance) @ rng.normal(size=len(distance)))

@@ -1,0 +1,111 @@
+"""Cross-validation by patient: is the result on `val` luck?
+
+One base network learns from everything but real torso scans; from it, one network per fold learns the torso scans of
+all patients but the fold's, and is judged on those and, for comparison, on the torso scans of `val`, which none learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.errors import NothingFoundError
+from VertebraLabelingLib.core.labelling import LabelledPoint
+from VertebraLabelingLib.methods.base import Method
+from VertebraLabelingLib.pipeline import label_scan
+
+from .calibration import scan_of
+from .cases import Case
+from .evaluate import ScanResult, evaluate_scan
+from .loop import LAST_CHECKPOINT, averaged_weights, train
+from .settings import Configuration
+from .tasks import make_task
+
+NECK_PREFIX = "neck-"
+"""The head-neck planning scans; their 13 levels are plentiful and judged apart."""
+
+
+def is_torso(case: Case) -> bool:
+    """Whether a case is a real, annotated scan of the trunk or head from a whole-body or torso protocol."""
+    return case.split in ("train", "val") and len(case.levels) > 0 and not case.id.startswith(NECK_PREFIX)
+
+
+def folds_by_patient(cases: Sequence[Case], count: int) -> list[list[Case]]:
+    """The cases in `count` groups of about as many vertebrae, never one patient in two."""
+    by_patient: dict[str, list[Case]] = {}
+    for case in cases:
+        by_patient.setdefault(case.patient or case.id, []).append(case)
+    groups: list[list[Case]] = [[] for _ in range(min(count, len(by_patient)))]
+    for patient in sorted(by_patient.values(), key=lambda group: (-_vertebrae(group), group[0].id)):
+        min(groups, key=_vertebrae).extend(patient)
+    return groups
+
+
+def _vertebrae(cases: Sequence[Case]) -> int:
+    return sum(len(case.levels) for case in cases)
+
+
+def run_base(configuration: Configuration, cases: Sequence[Case], minutes: float, folder: Path) -> Path:
+    """The checkpoint that knows no real torso; an existing one is taken as it is."""
+    known = [case for case in cases if case.split != "val" and not is_torso(case)]
+    return _trained(configuration, known, minutes, folder / "base", None)
+
+
+def run_fold(
+    configuration: Configuration,
+    cases: Sequence[Case],
+    held_out: Sequence[Case],
+    minutes: float,
+    folder: Path,
+    start: Path,
+) -> Path:
+    """The checkpoint after learning from all but `val` and the patients of `held_out`."""
+    patients = {case.patient or case.id for case in held_out}
+    known = [case for case in cases if case.split != "val" and (case.patient or case.id) not in patients]
+    return _trained(configuration, known, minutes, folder, start)
+
+
+def _trained(
+    configuration: Configuration, cases: Sequence[Case], minutes: float, folder: Path, start: Path | None
+) -> Path:
+    last = folder / LAST_CHECKPOINT
+    task = make_task(configuration.task, configuration.network, configuration.windows)
+    return last if last.exists() else train(task, cases, replace(configuration.run, minutes=minutes), folder, start)
+
+
+def method_of(configuration: Configuration, checkpoint: Path, score_calibration: tuple[float, float]) -> Method:
+    """The `sites` method with the network of a checkpoint and the corridor that ships."""
+    from VertebraLabelingLib.engines.network import TorchNetwork
+    from VertebraLabelingLib.engines.weights import load_model
+    from VertebraLabelingLib.methods.corridor import load_corridor
+    from VertebraLabelingLib.methods.sites import Sites
+    from VertebraLabelingLib.methods.sites.settings import SitesSettings
+
+    task = make_task(configuration.task, configuration.network, configuration.windows)
+    network = task.build_network()
+    network.load_state_dict(averaged_weights(checkpoint))
+    settings = replace(SitesSettings.from_metadata(task.metadata()), score_calibration=score_calibration)
+    return Sites(TorchNetwork(network), settings, load_corridor(load_model("corridor")), {})
+
+
+def judged(method: Method, cases: Sequence[Case]) -> list[ScanResult]:
+    """How well the method names each case."""
+    return [evaluate_scan(case.id, _truth(case), _predicted(method, case)) for case in cases]
+
+
+def _truth(case: Case) -> list[LabelledPoint]:
+    places = np.asarray(case.points_zyx_mm)[:, ::-1]
+    return [
+        LabelledPoint(Level(int(v)), (float(x), float(y), float(z)))
+        for v, (x, y, z) in zip(case.levels, places, strict=True)
+    ]
+
+
+def _predicted(method: Method, case: Case) -> tuple[LabelledPoint, ...]:
+    try:
+        return label_scan(scan_of(case), method).labelling.points
+    except NothingFoundError:
+        return ()
