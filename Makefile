@@ -54,7 +54,7 @@ lint: $(DEV_STAMP) ## style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-bench: $(DEV_STAMP) ## time and memory on a whole-body volume, beside a plain U-Net
+bench: $(DEV_STAMP) ## time and memory: a whole body beside a plain U-Net, and a training step
 	$(VENV_PYTHON) -m training bench $(ARGS)
 
 clean: ## remove .venv and caches

@@ -10,6 +10,7 @@ from VertebraLabelingLib.core.files import atomic_write
 
 from .certainty import BINS, NONE, RIGHT, Verdict, expected_calibration_error, pooled, reliability
 from .evaluate import FOUND_WITHIN_MM, IDENTIFIED_BELOW_MM
+from .markdown import table_lines
 
 LEGEND = (
     "Columns: right when all found vertebrae are named right, shifted when one shift of at most 3 levels makes them "
@@ -30,9 +31,8 @@ _COLUMNS = {
 
 def markdown_table(rows: Sequence[dict[str, Any]], first: str = "group") -> str:
     """A table of summaries (`certainty.summaries`); `first` names the leading column, which every row has."""
-    lines = [_line([first, *_COLUMNS.values()]), _line(["---"] + ["---:"] * len(_COLUMNS))]
-    lines += [_line([str(row[first]), *(_cell(key, row[key]) for key in _COLUMNS)]) for row in rows]
-    return "\n".join(lines) + "\n"
+    cells = ([row[first], *(_cell(key, row[key]) for key in _COLUMNS)] for row in rows)
+    return "\n".join(table_lines([first, *_COLUMNS.values()], cells)) + "\n"
 
 
 def piece_values(verdict: Verdict) -> dict[str, Any]:
@@ -84,7 +84,3 @@ def _cell(key: str, value: Any) -> str:
     if key == "ece":
         return f"{value:.3f}"
     return f"{value:.1%}" if isinstance(value, float) else str(value)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -8,6 +8,7 @@ from itertools import count
 import lightning
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.prepare import AIR_HU
@@ -107,15 +108,28 @@ def case_chances(cases: Sequence[Case]) -> np.ndarray:
 
 def plain_window(case: Case, settings: WindowSettings, rng: np.random.Generator) -> Window:
     """A window around a random vertebra (or anywhere in a case without one), neither deformed nor degraded."""
-    volume, spacing = case.volume(settings.spacing_mm), settings.spacing_mm
     if len(case.levels):
         jitter_mm = rng.uniform(-1, 1, 3) * settings.jitter_zyx_mm
         centre = case.points_zyx_mm[rng.integers(len(case.levels))] + jitter_mm - case.corner_zyx_mm
     else:
-        centre = rng.uniform(0.2, 0.8, 3) * np.array(volume.shape) * spacing
-    start = np.round(centre / spacing - np.array(settings.window_zyx) / 2).astype(np.int64)
+        centre = rng.uniform(0.2, 0.8, 3) * np.array(case.volume(settings.spacing_mm).shape) * settings.spacing_mm
+    return window_at(case, settings, centre)
+
+
+def window_at(
+    case: Case, settings: WindowSettings, centre_zyx_mm: NDArray[np.float64], scan_ends: bool = False
+) -> Window:
+    """The window whose middle is within half a voxel of a place in mm from the case's corner; air outside the scan.
+
+    scan_ends: the visible range ends with the scan, not with the window.
+    """
+    volume, spacing = case.volume(settings.spacing_mm), settings.spacing_mm
+    start = np.round(centre_zyx_mm / spacing - np.array(settings.window_zyx) / 2).astype(np.int64)
     hu = crop(volume, start, settings.window_zyx, AIR_HU).astype(np.float32)
     corner = case.corner_zyx_mm + start * spacing
     points, beyond = case.points_zyx_mm - corner, case.beyond_zyx_mm - corner
     extent = settings.extent_zyx_mm
-    return Window(torch.from_numpy(hu), case.levels, points, beyond, (0.0, float(extent[0])), extent)
+    low, high = 0.0, float(extent[0])
+    if scan_ends:
+        low, high = max(low, -float(start[0]) * spacing), min(high, float(volume.shape[0] - start[0]) * spacing)
+    return Window(torch.from_numpy(hu), case.levels, points, beyond, (low, high), extent)

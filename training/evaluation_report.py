@@ -10,6 +10,7 @@ from rich.table import Table
 from VertebraLabelingLib.core.anatomy import Region
 
 from .evaluate import FOUND_WITHIN_MM, IDENTIFIED_BELOW_MM, ScanResult, Score, score
+from .markdown import table_lines
 
 COLUMNS = (
     "vertebrae", "id-rate", "mean mm", "median mm", "recall", "FP", "stray", "after shift", "wholly right",
@@ -48,9 +49,7 @@ def markdown_report(results: Sequence[ScanResult]) -> str:
     """The same tables in Markdown."""
     lines: list[str] = []
     for title, rows in _sections(results):
-        head = (title.removeprefix("Per ").lower(), *COLUMNS)
-        lines += [f"### {title}", "", _line(head), _line(["---"] + ["---:"] * len(COLUMNS))]
-        lines += [*map(_line, rows), ""]
+        lines += [f"### {title}", "", *table_lines((title.removeprefix("Per ").lower(), *COLUMNS), rows), ""]
     lines += [LEGEND, "", *(f"- {note}" for note in notes(results))]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -114,10 +113,6 @@ def _percent(share: float | None) -> str:
 
 def _mm(length: float | None) -> str:
     return "-" if length is None else f"{length:.1f}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _values(s: Score) -> dict[str, Any]:

@@ -10,17 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from VertebraLabelingLib.core.anatomy import Level
-from VertebraLabelingLib.core.errors import NothingFoundError
-from VertebraLabelingLib.core.labelling import LabelledPoint
 from VertebraLabelingLib.methods.base import Method
-from VertebraLabelingLib.pipeline import label_scan
 
-from .calibration import scan_of
 from .cases import Case
-from .evaluate import ScanResult, evaluate_scan
-from .loop import LAST_CHECKPOINT, averaged_weights, train
+from .loop import LAST_CHECKPOINT, load_averaged, train
 from .settings import Configuration
 from .tasks import make_task
 
@@ -49,8 +42,9 @@ def _vertebrae(cases: Sequence[Case]) -> int:
 
 
 def run_base(configuration: Configuration, cases: Sequence[Case], minutes: float, folder: Path) -> Path:
-    """The checkpoint that knows no real torso; an existing one is taken as it is."""
-    known = [case for case in cases if case.split != "val" and not is_torso(case)]
+    """The checkpoint that knows no patient with a real torso scan; an existing one is taken as it is."""
+    patients = {case.patient or case.id for case in cases if is_torso(case)}
+    known = [case for case in cases if case.split != "val" and (case.patient or case.id) not in patients]
     return _trained(configuration, known, minutes, folder / "base", None)
 
 
@@ -86,26 +80,6 @@ def method_of(configuration: Configuration, checkpoint: Path, score_calibration:
 
     task = make_task(configuration.task, configuration.network, configuration.windows)
     network = task.build_network()
-    network.load_state_dict(averaged_weights(checkpoint))
+    load_averaged(network, checkpoint)
     settings = replace(SitesSettings.from_metadata(task.metadata()), score_calibration=score_calibration)
     return Sites(TorchNetwork(network), settings, load_corridor(load_model("corridor")), {})
-
-
-def judged(method: Method, cases: Sequence[Case]) -> list[ScanResult]:
-    """How well the method names each case."""
-    return [evaluate_scan(case.id, _truth(case), _predicted(method, case)) for case in cases]
-
-
-def _truth(case: Case) -> list[LabelledPoint]:
-    places = np.asarray(case.points_zyx_mm)[:, ::-1]
-    return [
-        LabelledPoint(Level(int(v)), (float(x), float(y), float(z)))
-        for v, (x, y, z) in zip(case.levels, places, strict=True)
-    ]
-
-
-def _predicted(method: Method, case: Case) -> tuple[LabelledPoint, ...]:
-    try:
-        return label_scan(scan_of(case), method).labelling.points
-    except NothingFoundError:
-        return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -91,7 +92,7 @@ def train(
     timer = Timer(timedelta(minutes=run.minutes))
     module = Training(task, run, timer)
     if start is not None:
-        module.network.load_state_dict(averaged_weights(start))
+        load_averaged(module.network, start)
     trainer = _make_trainer(run, folder, timer, bool(validation), profiler)
     data = WindowData(task, cases, validation, run)
     # the checkpoint is the user's own and holds more than tensors
@@ -161,11 +162,30 @@ def moving_average(average: Tensor, current: Tensor, updates: Tensor | int, deca
     return torch.lerp(current, average, min(decay, float(updates) / (float(updates) + 10)))
 
 
+def load_averaged(network: nn.Module, *checkpoints: Path) -> None:
+    """Give a network the mean weights of checkpoints; UsageError when they are those of another one."""
+    try:
+        network.load_state_dict(averaged_weights(*checkpoints))
+    except RuntimeError as error:
+        names = ", ".join(f"'{path}'" for path in checkpoints)
+        raise UsageError(f"{names}: the network of this configuration is another one.") from error
+
+
 def averaged_weights(*checkpoints: Path) -> dict[str, Tensor]:
     """State dict of the network, the mean over the checkpoints.
 
     Lightning stores the moving average as the `state_dict` of a checkpoint; that is what is read.
+    UsageError when a file is missing or no checkpoint.
     """
-    states = [torch.load(path, map_location="cpu", weights_only=False)["state_dict"] for path in checkpoints]
+    states = [_state(path) for path in checkpoints]
     names = [name for name in states[0] if name.startswith("network.")]
     return {name.removeprefix("network."): torch.stack([s[name] for s in states]).mean(0) for name in names}
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+    except OSError as error:
+        raise UsageError(f"The checkpoint '{path}' cannot be read ({error.strerror}); check the path.") from error
+    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise UsageError(f"'{path}' is not a checkpoint of `train`; choose another file.") from error

@@ -34,6 +34,7 @@ class WindowSettings:
     fine_probability, fine_scale: share of the windows on the neck that are drawn with finer voxels, and how much finer.
     repose_probability: share of the windows whose column is bent and stretched onto another spine.
     stack_probability: share of the windows whose lower part is that of another patient.
+    implant_probability: share of the windows with screws and rods.
     """
 
     window_zyx: tuple[int, int, int]

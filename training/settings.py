@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from VertebraLabelingLib.core.errors import UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -66,5 +67,13 @@ class Configuration(BaseModel):
 
 
 def read_configuration(path: Path) -> Configuration:
-    """The configuration in `path`; pydantic.ValidationError names what is wrong."""
-    return Configuration.model_validate(tomllib.loads(path.read_text()))
+    """The configuration in `path`; UsageError names what is wrong in it."""
+    try:
+        return Configuration.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"The configuration '{path}' cannot be read ({error.strerror}); check the path.") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UsageError(f"The configuration '{path}' cannot be used: {faults}.") from error
+    except ValueError as error:  # neither UTF-8 nor TOML
+        raise UsageError(f"The configuration '{path}' is not valid TOML ({error}).") from error

@@ -72,7 +72,8 @@ def measure_training(config: Path, steps: int) -> StepTimes:
     configuration = read_configuration(config)
     task = make_task(configuration.task, configuration.network, configuration.windows)
     run = replace(configuration.run, steps=WARM_UP_STEPS + steps + 1, processes=1)
-    with tempfile.TemporaryDirectory() as folder:
+    # Windows cannot remove what is still open, as the curves are
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         cases = list(cache_phantoms(Path(folder), 1))
         profiler = _StepProfiler()
         train(task, cases, run, Path(folder) / "run", profiler=profiler)

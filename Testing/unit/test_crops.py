@@ -326,7 +326,9 @@ def test_settings_of_the_decoder_are_combined():
     assert variants([]) == {"default": DEFAULT_SETTINGS}
 
 
-@pytest.mark.parametrize("option", ["heat=2", "temperature=warm", "certainty=1", "temperature.x=1", "temperature"])
+@pytest.mark.parametrize(
+    "option", ["heat=2", "temperature=warm", "certainty=1", "temperature.x=1", "temperature", "temperature=1=2"]
+)
 def test_an_unknown_setting_is_named(option):
     with pytest.raises(UsageError, match=option.partition("=")[0]):
         variants([option])

@@ -83,3 +83,17 @@ def test_empty_masks_and_unknown_numbers_give_no_point(tmp_path: Path) -> None:
     empty = write(tmp_path / "empty.nii.gz", Scan(np.zeros_like(mask.hu), mask.geometry))
     assert points_of_masks({Level.T6: empty}, tmp_path) == ()
     assert points_of_labels(write(tmp_path / "other.nii.gz", mask, 99), {13: Level.T6}) == ()
+
+
+@pytest.mark.parametrize("level", [Level.C1, Level.L1, Level.S1], ids=lambda level: level.name)
+def test_a_mask_without_a_body_gives_no_point(level: Level, tmp_path: Path) -> None:
+    hu = np.zeros((40, 60, 200), np.float32)
+    # two wings far from the middle; and a sheet so thin that no voxel of 1 mm is half full of it
+    hu[10:30, 10:50, 4:24] = hu[10:30, 10:50, 176:196] = 1
+    wings = write(tmp_path / "wings.nii.gz", Scan(hu, Geometry(hu.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))))
+    thin = np.zeros((60, 60, 60), np.float32)
+    thin[4:56, 4:56, 30] = 1
+    sheet = write(tmp_path / "sheet.nii.gz", Scan(thin, Geometry(thin.shape, (0.2, 1.0, 1.0), (0.0, 0.0, 0.0))))
+    for file in (sheet, wings) if level is Level.S1 else (sheet,):
+        with pytest.raises(InputError, match="no whole body"):
+            points_of_masks({level: file}, tmp_path)

@@ -14,7 +14,7 @@ from VertebraLabelingLib.core.formats import markups
 from VertebraLabelingLib.core.labelling import LabelledPoint
 
 from training.datasets import csi2014, listed, pairs, read_dataset, recognise, verse
-from training.datasets.annotated import Annotated, check_points, points_inside
+from training.datasets.annotated import Annotated, check_points, points_inside, safe_id
 
 TILT = np.deg2rad(9.0)
 LEVELS = (Level.T12, Level.T13, Level.L1, Level.L5, Level.L6)
@@ -231,3 +231,10 @@ def test_points_just_outside_are_left_out_and_points_far_outside_are_an_error() 
     assert [point.level for point in kept] == [Level.L2, Level.L3]
     with pytest.raises(InputError, match="L1 lies 60 mm outside"):
         points_inside(column((0, 0, 160), (0, 0, 75)), corner, extent)
+
+
+def test_an_id_is_a_file_name_on_every_system() -> None:
+    names = {"neck-201": "neck-201", "a b/c:d": "a-b-c-d", "..x.": "x", "Müller": "Müller", "contour": "contour"}
+    reserved = {"CON": "scan-CON", "nul.1": "scan-nul.1", "com1": "scan-com1", "?": "scan-"}
+    for name, safe in (names | reserved).items():
+        assert safe_id(name) == safe

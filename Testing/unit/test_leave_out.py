@@ -9,13 +9,14 @@ import pytest
 
 pytest.importorskip("torch")
 
-from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
-from VertebraLabelingLib.core.labelling import Evidence  # noqa: E402
+from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.labelling import Evidence
 
-from training import leave_out  # noqa: E402
-from training.cases import Case  # noqa: E402
-from training.leave_out import folds_by_patient, is_torso, judged, run_base, run_fold  # noqa: E402
-from training.settings import Configuration  # noqa: E402
+from training import leave_out
+from training.case_scores import judged
+from training.cases import Case
+from training.leave_out import folds_by_patient, is_torso, run_base, run_fold
+from training.settings import Configuration
 
 
 def _case(name: str, split: str = "train", patient: str = "", count: int = 5) -> Case:
@@ -30,6 +31,7 @@ CASES = [
     _case("b", patient="b", count=9),
     _case("c", patient="c", count=3),
     _case("none", count=0),
+    _case("c-legs", patient="c", count=0),
     _case("v", "val"),
     _case("neck-001"),
     _case("neck-002", "val"),
@@ -68,7 +70,7 @@ def test_nothing_learns_from_whom_it_is_judged_on(monkeypatch: pytest.MonkeyPatc
     run_fold(configuration, CASES, [CASES[0]], 1.0, tmp_path / "fold", base)
     assert learnt[0] == {"none", "neck-001", "neck-003", "phantom-0"}
     # the other scan of the same patient is left out as well
-    assert learnt[1] == {"b", "c", "none", "neck-001", "neck-003", "phantom-0"}
+    assert learnt[1] == {"b", "c", "c-legs", "none", "neck-001", "neck-003", "phantom-0"}
 
 
 def test_a_finished_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -85,7 +87,6 @@ def test_a_case_is_judged_by_its_own_points(monkeypatch: pytest.MonkeyPatch, tmp
 
     class Oracle:
         name = "oracle"
-        weights_sha256: dict[str, str] = {}
 
         def find(self, scan: object, progress: object) -> Evidence:
             log_probs = np.full((len(case.levels), len(Level)), -8.0)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.labelling import LabelledPoint, Labelling
 from VertebraLabelingLib.core.spine_priors import spacing_mm
 
+from training.commands.annotate import part_of
 from training.neck_labels import BRAINSTEM, CORD, Masks, judge, read_masks
 
 LEVELS = tuple(Level(v) for v in range(Level.C1, Level.T4 + 1))
@@ -74,3 +77,10 @@ def test_masks_are_read_in_millimetres() -> None:
     masks = read_masks(organs, geometry)
     assert masks.brainstem_bottom_mm == 39.0
     assert np.allclose(masks.cord, [[13.75, 29.0, 33.0], [13.75, 29.0, 36.0]])
+
+
+def test_a_part_of_the_scans_is_a_number_of_a_number() -> None:
+    assert part_of("2/3") == (2, 3)
+    for text in ("3/2", "0/1", "1", "a/b", "1/2/3"):
+        with pytest.raises(ArgumentTypeError, match="is no part"):
+            part_of(text)

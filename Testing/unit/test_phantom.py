@@ -483,3 +483,8 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path, name):
 def test_a_stretch_that_does_not_exist_is_refused():
     with pytest.raises(UsageError, match="L3-L1"):
         run_command("--output", "x.nii.gz", "--levels", "L3-L1")
+
+
+def test_a_device_that_is_none_is_refused():
+    with pytest.raises(UsageError, match="'tpu' is unknown"):
+        run_command("--output", "x.nii.gz", "--device", "tpu")

@@ -15,7 +15,7 @@ from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.labelling import Evidence, Labelling
 from VertebraLabelingLib.core.sequence import SequenceSettings, build_chain, decode
 from VertebraLabelingLib.core.spine_axis import steps_along_spine
-from VertebraLabelingLib.core.spine_priors import routes, spacing_mm, successors
+from VertebraLabelingLib.core.spine_priors import prevalence, routes, spacing_mm, successors
 
 L = Level
 
@@ -85,7 +85,9 @@ def enumerate_paths(chain: Chain) -> list[tuple[tuple[tuple[int, int], ...], int
                 own = sum(chain.unary[c, v] for c, v in zip(chosen, levels, strict=True))
                 for k, prior in enumerate(chain.scale):
                     pairs = sum(chain.pair[moves[v], k, edges[e]] for e, v in steps)
-                    found.append((tuple(zip(chosen, levels, strict=True)), k, chain.start + own + pairs + prior))
+                    found.append(
+                        (tuple(zip(chosen, levels, strict=True)), k, chain.start[levels[0]] + own + pairs + prior)
+                    )
     return found
 
 
@@ -96,7 +98,7 @@ def random_chain(seed: int) -> Chain:
     moves = np.array([(a, b) for a in range(m) for b in range(a + 1, m) if rng.random() < 0.7]).T
     pair = rng.normal(size=(moves.shape[1], k, edges.shape[1])) * 2
     scale = np.log(rng.dirichlet(np.ones(k)))
-    return Chain(rng.normal(size=(n, m)), edges.astype(np.intp), moves, pair, scale, -1.3)
+    return Chain(rng.normal(size=(n, m)), edges.astype(np.intp), moves, pair, scale, rng.normal(size=m) - 1.3)
 
 
 def evidence_chain() -> Chain:
@@ -175,6 +177,11 @@ def test_successors_are_distributions_and_every_pair_has_a_spacing() -> None:
         for below in following:
             mean, sd = spacing_mm(level, below)
             assert below > level and 15 < mean < 40 and 0.02 < sd / mean < 0.1
+
+
+def test_only_supernumerary_levels_are_rare() -> None:
+    rare = {level: prevalence(level) for level in Level if prevalence(level) != 1.0}
+    assert rare == {L.T13: successors(L.T12)[L.T13], L.L6: successors(L.L5)[L.L6]}
 
 
 def test_a_route_past_a_missed_vertebra_is_as_long_as_its_steps() -> None:
@@ -404,6 +411,18 @@ def test_no_variant_is_seen_in_a_regular_spine(first: Level, sharpness: float) -
     assert result.remarks == ()
 
 
+def test_a_column_does_not_begin_with_a_variant_because_it_could() -> None:
+    """Lumbar looks without any border: a T13 on top would look lumbar too and be as long as an L1, but it is rare."""
+    levels = spine_levels(L.L1, L.L5)
+    lumbar = np.full((5, 28), math.log(1e-3))
+    lumbar[:, levels] = math.log(0.2)
+    found = evidence(column(levels), lumbar - np.logaddexp.reduce(lumbar, axis=1, keepdims=True))
+    steps = steps_along_spine(found.positions_lps_mm, found.scores)
+    top = posterior(build_chain(found, steps)).levels[0]
+    assert decode(found).points[0].level == L.L1
+    assert top[L.T13] < 0.02 * top[L.L1]
+
+
 def test_a_single_vertebra_that_looks_one_off_does_not_make_a_variant() -> None:
     levels = spine_levels(L.T8, L.S1)
     appearance = [L.T12 if level is L.T11 else level for level in levels]
@@ -489,3 +508,10 @@ def test_forty_candidates_are_decoded_fast() -> None:
         decode(found)
         took.append(time.process_time() - start)
     assert min(took) < 0.3
+
+
+def test_weak_candidates_of_which_none_is_rather_a_vertebra_than_not_are_nothing() -> None:
+    levels = spine_levels(L.L4, L.S2)
+    flat = np.full((4, len(L)), -np.log(len(L)))
+    weak = Evidence(column(levels) + np.array([0.0, 18.0, 0.0]) * np.arange(4)[:, None] % 30, flat, np.full(4, 0.2))
+    assert decode(weak).points == ()

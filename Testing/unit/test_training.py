@@ -22,7 +22,7 @@ from VertebraLabelingLib.core.errors import UsageError  # noqa: E402
 from training.cases import Case  # noqa: E402
 from training.commands.train import chosen_splits  # noqa: E402
 from training.data import FixedWindows, RandomWindows, case_chances  # noqa: E402
-from training.loop import averaged_weights, processes_and_nodes, train  # noqa: E402
+from training.loop import averaged_weights, load_averaged, processes_and_nodes, train  # noqa: E402
 from training.sampling import Window  # noqa: E402
 from training.schedule import cosine_factor  # noqa: E402
 from training.settings import RunSettings, read_configuration  # noqa: E402
@@ -217,6 +217,49 @@ def test_val_is_learnt_from_only_when_said_and_then_not_watched() -> None:
     assert chosen_splits(["train"], final=True) == (("train", "val"), ())
     with pytest.raises(UsageError, match="--final"):
         chosen_splits(["train", "val"], final=False)
+    with pytest.raises(UsageError, match="test judges"):
+        chosen_splits(["train", "test"], final=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task = ", "not valid TOML"),
+        ('task = "sites"\n[run]\nbatch = "many"\n', "run.batch: .*integer"),
+        ('task = "sites"\nwindow = 3\n', "window: Extra"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "a.toml"
+    with pytest.raises(UsageError, match="check the path"):
+        read_configuration(file)
+    file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_configuration(file)
+
+
+@pytest.mark.parametrize("name", ["sites", "corridor", "integral-regression", "refinement"])
+def test_a_setting_that_a_task_does_not_have_is_explained(name: str) -> None:
+    with pytest.raises(UsageError, match="depth"):
+        make_task(name, {"depth": 3}, {})
+    with pytest.raises(UsageError, match="twist"):
+        make_task(name, {}, {"twist": 3})
+
+
+def test_a_checkpoint_that_is_none_or_of_another_network_is_explained(tmp_path: Path) -> None:
+    network, file = torch.nn.Linear(2, 1), tmp_path / "last.ckpt"
+    with pytest.raises(UsageError, match="check the path"):
+        load_averaged(network, file)
+    file.write_text("no checkpoint")
+    with pytest.raises(UsageError, match="not a checkpoint"):
+        load_averaged(network, file)
+    torch.save({"state_dict": {"network.weight": torch.zeros(3, 2)}}, file)
+    with pytest.raises(UsageError, match="another one"):
+        load_averaged(network, file)
+    torch.save({"state_dict": {f"network.{name}": value + 1 for name, value in network.state_dict().items()}}, file)
+    before = network.weight.clone()
+    load_averaged(network, file)
+    assert torch.equal(network.weight, before + 1)
 
 
 def test_the_rate_rises_and_follows_the_cosine() -> None:

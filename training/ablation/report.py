@@ -10,6 +10,7 @@ from pathlib import Path
 
 from VertebraLabelingLib.core.anatomy import Region
 
+from ..markdown import table_lines
 from .fusions import FUSIONS
 from .scan_scores import DEFAULT, PLACEMENTS
 from .study import NAMES, read_record
@@ -143,20 +144,17 @@ def _introduction(records: Sequence[Record]) -> list[str]:
 
 def _budget(records: Sequence[Record]) -> str:
     """What each run was given: one row per name."""
-    head = "| run | parameters | grid mm | window z y x | channels | steps × batch | training min |"
-    lines = [head, "| --- |" + " ---: |" * 6]
-    for name in NAMES:
-        of_run = [record for record in records if record["name"] == name]
-        if of_run:
-            lines.append(_budget_row(name, of_run))
-    return "\n".join([*lines, ""])
+    head = ("run", "parameters", "grid mm", "window z y x", "channels", "steps × batch", "training min")
+    by_name = {name: [record for record in records if record["name"] == name] for name in NAMES}
+    rows = [_budget_row(name, of_run) for name, of_run in by_name.items() if of_run]
+    return "\n".join([*table_lines(head, rows), ""])
 
 
-def _budget_row(name: str, records: Sequence[Record]) -> str:
+def _budget_row(name: str, records: Sequence[Record]) -> list[str]:
     network, run = (records[0]["configuration"][key] for key in ("network", "run"))
     minutes = spread([record["training_seconds"] / 60 for record in records])
     window, widths = (" ".join(map(str, network[key])) for key in ("window_zyx", "widths"))
     parameters = f"{records[0]['parameters'] / 1e6:.2f} M"
     spacing = f"{network['spacing_mm']:g}"
     budget = f"{run['steps']} × {run['batch']}"
-    return f"| {' | '.join([name, parameters, spacing, window, widths, budget, minutes])} |"
+    return [name, parameters, spacing, window, widths, budget, minutes]

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
-from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import NothingFoundError
 from VertebraLabelingLib.core.fuse import Fused, Votes
-from VertebraLabelingLib.core.labelling import LabelledPoint
 from VertebraLabelingLib.core.progress import silent
 from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.engines.network import TorchNetwork
@@ -19,11 +17,12 @@ from VertebraLabelingLib.engines.weights import load_model, save_weights
 from VertebraLabelingLib.methods.corridor import load_corridor, spine_curve
 from VertebraLabelingLib.methods.integral_regression.method import Configuration, IntegralRegression, evidence_of
 from VertebraLabelingLib.methods.registry import load_method
-from VertebraLabelingLib.pipeline import inside, label_scan, most_likely
+from VertebraLabelingLib.pipeline import inside, most_likely
 
 from ..calibration import scan_of
+from ..case_scores import Named, judged, truth_of
 from ..cases import Case
-from ..evaluate import evaluate_scan
+from ..evaluate import ScanResult, evaluate_scan
 from ..evaluation_report import json_report
 from ..tasks import Task
 from .fusions import FUSIONS
@@ -38,7 +37,6 @@ PLACEMENTS = {"dense": True, "corridor": False}
 DEFAULT = "default"
 """The whole method as it ships: corridor, fusion, sequence decoder."""
 
-Named = tuple[LabelledPoint, ...]
 Scores = dict[str, Any]
 
 
@@ -61,15 +59,14 @@ def fusion_scores(network: nn.Module, curve: Callable[[Scan], Points], cases: It
     for placement, dense in PLACEMENTS.items():
         votes = [votes_of(network, curve, scan_of(case), dense) for case in cases]
         for name, fuse in FUSIONS.items():
-            found = [_fused_points(v, fuse, case) for v, case in zip(votes, cases, strict=True)]
-            scores[f"{placement} {name}"] = scored(cases, found)
+            found = ((case, _fused_points(v, fuse, case)) for v, case in zip(votes, cases, strict=True))
+            scores[f"{placement} {name}"] = totals(evaluate_scan(c.id, truth_of(c), points) for c, points in found)
     return scores
 
 
 def method_scores(method: Method, cases: Iterable[Case]) -> dict[str, Scores]:
     """`DEFAULT` -> scores of a whole method with the sequence decoder."""
-    cases = tuple(cases)
-    return {DEFAULT: scored(cases, [_labelled(method, scan_of(case)) for case in cases])}
+    return {DEFAULT: totals(judged(method, cases))}
 
 
 def votes_of(network: nn.Module, curve: Callable[[Scan], Points], scan: Scan, dense: bool) -> Votes | None:
@@ -91,27 +88,13 @@ def votes_of(network: nn.Module, curve: Callable[[Scan], Points], scan: Scan, de
     raise AssertionError("candidates without a position")
 
 
-def scored(cases: Iterable[Case], found: Iterable[Named]) -> Scores:
+def totals(results: Iterable[ScanResult]) -> Scores:
     """Totals and regions of `json_report`, without the rows of single scans."""
-    results = [evaluate_scan(case.id, truth_of(case), points) for case, points in zip(cases, found, strict=True)]
-    report = json_report(results)
+    report = json_report(tuple(results))
     return {"total": report["total"], **report["regions"]}
-
-
-def truth_of(case: Case) -> Named:
-    """The annotated centroids."""
-    pairs = zip(case.levels, case.points_zyx_mm[:, ::-1].tolist(), strict=True)
-    return tuple(LabelledPoint(Level(level), (x, y, z)) for level, (x, y, z) in pairs)
 
 
 def _fused_points(votes: Votes | None, fuse: Callable[[Votes, float], Fused], case: Case) -> Named:
     if votes is None:
         return ()
     return most_likely(inside(evidence_of(fuse(votes, THRESHOLD)), scan_of(case).geometry)).points
-
-
-def _labelled(method: Method, scan: Scan) -> Named:
-    try:
-        return label_scan(scan, method).labelling.points
-    except NothingFoundError:
-        return ()

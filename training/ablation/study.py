@@ -15,7 +15,7 @@ from VertebraLabelingLib.core.errors import InputError, UsageError
 from VertebraLabelingLib.core.files import atomic_write
 
 from ..cases import Case
-from ..loop import averaged_weights, train
+from ..loop import load_averaged, train
 from ..settings import RunSettings, read_configuration
 from ..tasks import Task, make_task
 from .baselines import VARIANTS
@@ -113,7 +113,7 @@ def execute(plan: Plan, data: Data, output: Path) -> Path:
     checkpoint = train(plan.task, data.train, plan.run, folder)
     seconds = time.monotonic() - started
     network = plan.task.build_network()
-    network.load_state_dict(averaged_weights(checkpoint))
+    load_averaged(network, checkpoint)
     network.eval()
     record = {
         "name": plan.name,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from ..markdown import table_lines
+
 Record = dict[str, Any]
 NONE = "–"
 
@@ -45,11 +47,12 @@ def markdown_table(comparison: Comparison, records: Sequence[Record]) -> str:
     """The table with its title and note."""
     paper = bool(comparison.paper)
     head = ["", "seeds", *(column.title for column in comparison.columns), *[comparison.paper] * paper]
-    lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
+    rows = []
     for row in comparison.rows:
         of_run = [record for record in records if record["name"] == row.run]
         cells = [_cell(of_run, column, dict(row.changed)) for column in comparison.columns]
-        lines.append(_line([row.title, str(len(of_run)), *cells, *[row.paper] * paper]))
+        rows.append([row.title, len(of_run), *cells, *[row.paper] * paper])
+    lines = table_lines(head, rows)
     return "\n".join([f"### {comparison.title}", "", *lines, "", *[comparison.note, ""] * bool(comparison.note)])
 
 
@@ -73,7 +76,3 @@ def _value(record: Record, path: Sequence[str]) -> float | None:
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

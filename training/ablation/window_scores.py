@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Region
 from VertebraLabelingLib.core.prepare import AIR_HU
-from VertebraLabelingLib.core.windows import crop
 
 from ..cases import Case
+from ..data import window_at
 from ..evaluate import IDENTIFIED_BELOW_MM
 from ..sampling import Window, WindowSettings
 from ..tasks import Task
@@ -46,20 +46,9 @@ def fixed_windows(cases: list[Case], settings: WindowSettings, count: int = WIND
         rng = np.random.default_rng(list(case.id.encode()))
         for _ in range(count if len(case.levels) else 0):
             near = case.points_zyx_mm[rng.integers(len(case.levels))]
-            yield _window_at(case, settings, near + rng.uniform(-1, 1, 3) * settings.jitter_zyx_mm)
-
-
-def _window_at(case: Case, settings: WindowSettings, centre_zyx_mm: NDArray[np.float64]) -> Window:
-    """The window around an LPS position (z, y, x), on the voxels of the cached volume; air outside the scan."""
-    spacing, volume = settings.spacing_mm, case.volume(settings.spacing_mm)
-    corner = centre_zyx_mm - settings.extent_zyx_mm / 2 - case.corner_zyx_mm
-    start = np.round(corner / spacing).astype(np.int64)
-    origin = case.corner_zyx_mm + start * spacing
-    low = max(0.0, -float(start[0]) * spacing)
-    high = min(float(settings.extent_zyx_mm[0]), float(volume.shape[0] - start[0]) * spacing)
-    hu = torch.from_numpy(np.maximum(crop(volume, start, settings.window_zyx, AIR_HU), AIR_HU).astype(np.float32))
-    points, beyond = case.points_zyx_mm - origin, case.beyond_zyx_mm - origin
-    return Window(hu, case.levels, points, beyond, (low, high), settings.extent_zyx_mm)
+            centre = near + rng.uniform(-1, 1, 3) * settings.jitter_zyx_mm - case.corner_zyx_mm
+            window = window_at(case, settings, centre, scan_ends=True)
+            yield replace(window, hu=window.hu.clamp(min=AIR_HU))
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--output", type=Path, required=True, help="folder for <id>.csv and the contact sheets")
     parser.add_argument("--method", default="sites", help="the method that looks (default: %(default)s)")
     parser.add_argument("--model", type=Path, help="weight file instead of the one that ships")
-    parser.add_argument("--part", default="1/1", metavar="N/M", help="every M-th scan from the N-th on")
+    parser.add_argument("--part", type=part_of, default=(1, 1), metavar="N/M", help="every M-th scan from the N-th on")
     parser.set_defaults(run=run)
 
 
@@ -46,17 +46,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def part_of(text: str) -> tuple[int, int]:
+    """(N, M) of a text such as ``2/3``."""
+    try:
+        first, step = (int(number) for number in text.split("/"))
+    except ValueError:
+        first, step = 0, 0
+    if not 1 <= first <= step:
+        raise argparse.ArgumentTypeError(f"'{text}' is no part; write 2/3 for the second of three")
+    return first, step
+
+
 def _judged(args: argparse.Namespace) -> Iterator[tuple[str, Path, Verdict]]:
     """Name, file and verdict of every unlabelled scan that has organ masks."""
     from VertebraLabelingLib.core.readers import read_scan
     from VertebraLabelingLib.methods.registry import load_method
 
     from ..neck_labels import judge, look, read_masks
-    from ..scan_list import read_rows
+    from ..scan_list import WITH_FILES, read_rows
 
     method = load_method(args.method, args.model)
-    first, step = (int(part) for part in args.part.split("/"))
-    rows = [row for row in read_rows(args.data / "scans.csv") if row["split"] == "unlabelled"]
+    first, step = args.part
+    rows = [row for row in read_rows(args.data / "scans.csv", WITH_FILES) if row["split"] == "unlabelled"]
     files = [(row["id"], args.data / row["file"]) for row in rows]
     with_masks = [(name, file, file.with_name(f"{name}_organs.nii.gz")) for name, file in files]
     for name, file, organs in [row for row in with_masks if row[2].exists()][first - 1 :: step]:

@@ -71,7 +71,8 @@ def variants(options: list[str]) -> dict[str, SequenceSettings]:
     for combination in product(*choices):
         settings = DEFAULT_SETTINGS
         for choice in combination:
-            settings = _changed(settings, *choice.split("="))
+            key, _, value = choice.partition("=")
+            settings = _changed(settings, key, value)
         found[", ".join(combination) or "default"] = settings
     return found
 

@@ -10,7 +10,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """The `decoder` command."""
     parser = subparsers.add_parser("decoder", help="fit the sequence decoder to real spines and judge it")
     parser.add_argument("--spines", type=Path, required=True, help="folder with the two files of the spine list")
-    parser.add_argument("--spines-at-most", type=int, metavar="N", help="judge on N spines of those kept apart only")
+    parser.add_argument("--spines-at-most", type=int, metavar="N", help="judge on N of the kept-apart spines only")
     parser.add_argument("--fit-emission", type=int, default=0, metavar="N", help="also fit the emission, on N columns")
     parser.add_argument("--evidence", type=Path, metavar="DIR", help="folder of <scan>.npz, a network's evidence")
     parser.add_argument("--find", type=Path, metavar="DATA", help="first find the evidence of unlabelled scans there")

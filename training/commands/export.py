@@ -20,14 +20,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the file; prints its hash."""
     from VertebraLabelingLib.engines.weights import save_weights
 
-    from ..loop import averaged_weights
+    from ..loop import load_averaged
     from ..settings import read_configuration
     from ..tasks import make_task
 
     configuration = read_configuration(args.config)
     task = make_task(configuration.task, configuration.network, configuration.windows)
     network = task.build_network()
-    network.load_state_dict(averaged_weights(*args.checkpoint))
+    load_averaged(network, *args.checkpoint)
     sha256 = save_weights(args.output, network.state_dict(), {"model": task.model_id, "network": task.metadata()})
     print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB, SHA-256 {sha256}")
     if args.register:

@@ -21,17 +21,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Train the base and the folds that are not there yet, judge, print and write the tables."""
     from rich.console import Console
+    from VertebraLabelingLib.core.errors import UsageError
     from VertebraLabelingLib.core.files import atomic_write
     from VertebraLabelingLib.engines.weights import load_model
 
+    from ..case_scores import judged
     from ..cases import read_cache
     from ..evaluation_report import markdown_report, rich_report
-    from ..leave_out import folds_by_patient, is_torso, judged, method_of, run_base, run_fold
+    from ..leave_out import folds_by_patient, is_torso, method_of, run_base, run_fold
     from ..settings import read_configuration
 
     configuration = read_configuration(args.config)
     cases = read_cache(args.cache, ("train", "val", "phantom", "pseudo"))
     torso = [case for case in cases if is_torso(case)]
+    if args.folds < 1 or not torso:
+        raise UsageError("Cross-validation needs torso scans in the cache and at least one fold.")
     folds = folds_by_patient([case for case in torso if case.split == "train"], args.folds)
     calibration = tuple(load_model("sites").metadata["network"]["score_calibration"])
     base = run_base(configuration, cases, args.base_minutes, args.output)

@@ -38,8 +38,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make and write the phantom; 0 when both files stand.  UsageError when it cannot be written."""
-    phantom = make_phantom(args.seed, _spec(args), args.device)
+    """Make and write the phantom; 0 when both files stand.  UsageError when it cannot be made or written."""
+    from VertebraLabelingLib.engines.device import choose_device
+
+    device = choose_device(args.device) if args.device else None
+    phantom = make_phantom(args.seed, _spec(args), device)
     truth = write_phantom(phantom, args.output)
     size = " x ".join(str(n) for n in phantom.scan.geometry.shape_zyx)
     print(f"{args.output}: phantom, {size} voxels (z, y, x); {len(phantom.centroids)} centroids in {truth}")

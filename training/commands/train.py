@@ -48,14 +48,16 @@ def run(args: argparse.Namespace) -> int:
 def chosen_splits(splits: Sequence[str], final: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Splits to learn from and to watch the loss on; a scan of val is one or the other, by a decision of the user.
 
-    UsageError when val is among `splits` without `final`.
+    UsageError when val or test is among `splits` without `final`.
     """
     from VertebraLabelingLib.core.errors import UsageError
 
+    from ..datasets.listed import HELD_OUT
+
     if final:
         return (*(name for name in splits if name != "val"), "val"), ()
-    if "val" in splits:
+    if judging := [name for name in HELD_OUT if name in splits]:
         raise UsageError(
-            "Split val judges the networks; to learn from it for weights that are not judged, say --final."
+            f"Split {judging[0]} judges the networks; to learn from it for weights that are not judged, say --final."
         )
     return tuple(splits), ("val",)

@@ -20,9 +20,9 @@ def run(args: argparse.Namespace) -> int:
     """Label, score, print."""
     from VertebraLabelingLib.predict import main as label
 
-    from ..scan_list import annotated_rows
+    from ..scan_list import WITH_FILES, annotated_rows
 
-    for row in annotated_rows(args.data / "scans.csv", (args.split,)):
+    for row in annotated_rows(args.data / "scans.csv", (args.split,), WITH_FILES):
         output = args.output / f"{row['id']}.mrk.json"
         output.unlink(missing_ok=True)
         preview = ["--preview", str(output.with_name(f"{row['id']}.png"))]

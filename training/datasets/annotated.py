@@ -18,7 +18,8 @@ from VertebraLabelingLib.core.readers import read_scan
 
 Points = tuple[LabelledPoint, ...]
 
-
+_DEVICE = re.compile(r"|(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""No name at all, and names under which Windows has no file."""
 MIN_SPACING_MM, MAX_SPACING_MM = 8.0, 60.0
 """Neighbouring vertebrae lie 12 to 45 mm apart in life; the median of a scan well outside of that is no column."""
 OUTSIDE_MM = 20.0
@@ -81,8 +82,9 @@ def points_inside(points: Points, corner_zyx_mm: NDArray[np.float64], extent_zyx
 
 
 def safe_id(name: str) -> str:
-    """The name as an id: letters, digits, ``_ . -`` and nothing that means something in a path."""
-    return re.sub(r"[^\w.]+", "-", name).strip("-.")
+    """The name as an id: letters, digits, ``_ . -`` and nothing that means something in a path, on Windows neither."""
+    plain = re.sub(r"[^\w.]+", "-", name).strip("-.")
+    return f"scan-{plain}" if _DEVICE.fullmatch(plain) else plain
 
 
 def scan_geometry(scan_file: Path) -> Geometry:

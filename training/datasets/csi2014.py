@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from VertebraLabelingLib.core.errors import InputError
-from VertebraLabelingLib.core.formats._common import in_order, load_text, parse_levels, position
+from VertebraLabelingLib.core.formats.common import in_order, load_text, parse_levels, position
 from VertebraLabelingLib.core.labelling import LabelledPoint
 
 from .annotated import Annotated, Points, safe_id, scan_geometry

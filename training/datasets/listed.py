@@ -8,8 +8,8 @@ from pathlib import Path
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.formats import read_points
 
-from ..scan_list import read_rows
-from .annotated import Annotated, Points
+from ..scan_list import WITH_FILES, read_rows
+from .annotated import Annotated, Points, safe_id
 
 LIST = "scans.csv"
 NECK_WEIGHT = 0.6
@@ -27,7 +27,7 @@ def items(folder: Path) -> Iterator[Annotated]:
 
     InputError when the list cannot be read.  Rows of the split "unlabelled" are left out.
     """
-    for row in _rows(folder):
+    for row in read_rows(folder / LIST, WITH_FILES):
         if row["split"] != "unlabelled" and row["levels"]:
             yield _item(folder, row, folder / "annotations" / f"{row['id']}.csv", row["split"], _weight(row))
 
@@ -37,19 +37,12 @@ def additional_items(folder: Path, annotations: Path, split: str, weight: float 
 
     A scan whose patient is held out elsewhere in the list cannot be read: it would show the network its exam.
     """
-    rows = _rows(folder)
+    rows = read_rows(folder / LIST, WITH_FILES)
     held_out = {_patient(row) for row in rows if row["split"] in HELD_OUT}
     for row in rows:
         file = annotations / f"{row['id']}.csv"
         if row["split"] == "unlabelled" and file.is_file():
             yield _item(folder, row, file, split, weight, _patient(row) in held_out)
-
-
-def _rows(folder: Path) -> list[dict[str, str]]:
-    rows = read_rows(folder / LIST)
-    if rows and "file" not in rows[0]:
-        raise InputError(f"'{folder / LIST}' has no column file, which says where each scan lies.")
-    return rows
 
 
 def _item(
@@ -61,7 +54,7 @@ def _item(
         return () if row["levels"] == "none" else read_points(file)
 
     remark = row.get("remark") or ""
-    return Annotated(row["id"], _patient(row), split, folder / row["file"], file, read, weight, remark)
+    return Annotated(safe_id(row["id"]), _patient(row), split, folder / row["file"], file, read, weight, remark)
 
 
 def _patient(row: dict[str, str]) -> str:

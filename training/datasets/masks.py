@@ -93,12 +93,15 @@ def _points(pieces: Iterable[_Piece], source: Path) -> Points:
 
 
 def _point(piece: _Piece) -> LabelledPoint | None:
-    """None for a splinter, and for a body that the border of the volume cuts."""
+    """None for a splinter, for a mask without a body, and for a body that the border of the volume cuts."""
     level, geometry = piece.level, piece.geometry
     if piece.mask.sum() * float(np.prod(geometry.spacing_xyz_mm)) < 1000 * MIN_VOLUME_ML:
         return None
     fine = _on_fine_grid(piece.mask, piece.box, geometry)
-    part = fine.hu > 0.5 if level is Level.C1 else body_mask(fine.hu > 0.5, level)
+    mask = fine.hu > 0.5
+    part = mask if level is Level.C1 or not mask.any() else body_mask(mask, level)
+    if not part.any():
+        return None
     voxels_lps_mm = fine.geometry.lps_from_index_zyx(np.argwhere(part))
     if geometry.border_distance_mm(voxels_lps_mm).min() < CUT_MM:
         return None

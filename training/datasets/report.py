@@ -11,6 +11,7 @@ from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.files import atomic_write
 
 from ..cases import Case, Outcome, read_cache
+from ..markdown import table_lines
 
 REPORT = "report.md"
 
@@ -40,7 +41,7 @@ def _splits_table(cases: Sequence[Case]) -> str:
         vertebrae = sum(len(case.levels) for case in of_split)
         rows.append((split, len(of_split), patients, negatives, vertebrae, _spacing_range(of_split)))
     head = ("split", "scans", "patients", "without vertebra", "vertebrae", "voxel size of the scans (z, y, x) mm")
-    return _table(head, rows)
+    return "\n".join(table_lines(head, rows))
 
 
 def _spacing_range(cases: Sequence[Case]) -> str:
@@ -54,7 +55,8 @@ def _levels_table(cases: Sequence[Case]) -> str:
     splits = sorted({case.split for case in cases})
     counts = {split: Counter(v for case in cases if case.split == split for v in case.levels) for split in splits}
     shown = [level for level in Level if any(counts[split][level] for split in splits)]
-    return _table(("level", *splits), [(level.name, *(counts[split][level] for split in splits)) for level in shown])
+    rows = [(level.name, *(counts[split][level] for split in splits)) for level in shown]
+    return "\n".join(table_lines(("level", *splits), rows))
 
 
 def _last(outcomes: Sequence[Outcome]) -> str:
@@ -64,8 +66,3 @@ def _last(outcomes: Sequence[Outcome]) -> str:
     moved = [outcome.item for outcome in outcomes if outcome.case and "moved from" in outcome.item.remark]
     lines += [f"- {item.id}: {item.remark}" for item in moved]
     return "\n".join([lines[0], "", *lines[1:]]).rstrip()
-
-
-def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(value) for value in line) + " |" for line in lines)

@@ -22,7 +22,7 @@ import numpy as np
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.formats import verse
-from VertebraLabelingLib.core.formats._common import in_order, load_json, position
+from VertebraLabelingLib.core.formats.common import in_order, load_json, position
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.labelling import LabelledPoint
 

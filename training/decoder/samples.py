@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region
+from VertebraLabelingLib.core.anatomy import Level, Region
 from VertebraLabelingLib.core.labelling import Evidence
 
 from ..spines import Spine, matched
@@ -73,36 +73,6 @@ def _picked(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
     return replace(sample, evidence=part, truth=sample.truth[kept], regions=sample.regions[kept], missed=0)
 
 
-@dataclass(frozen=True)
-class SimulatedLook:
-    """A network of 26 levels, simulated: it sees each level blurred and errs alike on neighbours.
-
-    sharpness: of the bell over the levels.  noise: SD of independent errors of the logits.  drift: SD of an error in
-    levels that neighbours share over `reach_mm`.  whole_shift: share of columns seen one level off as a whole.
-    """
-
-    sharpness: float = 2.0
-    noise: float = 0.7
-    drift: float = 0.4
-    reach_mm: float = 120.0
-    whole_shift: float = 0.10
-
-
-def with_simulated_levels(sample: Sample, look: SimulatedLook, rng: np.random.Generator) -> Sample:
-    """The sample with invented level evidence on top of its real detections; false candidates see a random level."""
-    n = len(sample.truth)
-    seen = np.array([_place(level) for level in sample.truth])
-    seen = np.where(sample.truth >= 0, seen, rng.uniform(0, len(REGULAR_LEVELS), n))
-    side = rng.choice([-1, 0, 1], p=[look.whole_shift / 2, 1 - look.whole_shift, look.whole_shift / 2])
-    seen = seen + side + look.drift * _smooth_noise(sample.evidence.positions_lps_mm, look.reach_mm, rng)
-    offset = np.minimum(np.abs(np.arange(len(REGULAR_LEVELS))[None] - seen[:, None]), 6.0)
-    logits = -0.5 * look.sharpness * offset**2 + look.noise * rng.normal(size=offset.shape)
-    log_probs = np.full((n, len(Level)), -np.inf)
-    log_probs[:, list(REGULAR_LEVELS)] = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    evidence = replace(sample.evidence, level_log_probs=log_probs)
-    return replace(sample, evidence=evidence, regions=regions_of(log_probs))
-
-
 def regions_of(level_log_probs: Array) -> Array:
     """(n, 3) probability of C, T and L by the levels (n, 28)."""
     members = np.array([[level.region is region for region in _REGIONS] for level in Level], float)
@@ -124,18 +94,3 @@ def _is_beyond(spine: Spine, position: Array) -> bool:
     offsets = position - spine.positions_lps_mm
     nearest = int(np.linalg.norm(offsets, axis=1).argmin())
     return beyond_end(spine, nearest, offsets[nearest])
-
-
-def _place(level: int) -> float:
-    """Place among the 26 levels of a network that never heard of T13 and L6: these look like what is around them."""
-    if level < 0:
-        return 0.0
-    known = Level(level)
-    return REGULAR_LEVELS.index(Level(level - 1)) + 0.5 if known.is_supernumerary else REGULAR_LEVELS.index(known)
-
-
-def _smooth_noise(positions_lps_mm: Array, reach_mm: float, rng: np.random.Generator) -> Array:
-    """(n,) of SD 1, alike for neighbours."""
-    distance = np.linalg.norm(positions_lps_mm[:, None] - positions_lps_mm[None], axis=-1)
-    covariance = np.exp(-distance / reach_mm) + 1e-6 * np.eye(len(distance))
-    return np.asarray(np.linalg.cholesky(covariance) @ rng.normal(size=len(distance)))

@@ -71,7 +71,7 @@ class Acquisition:
     slice_mm: slice thickness, None = the slice spacing.  kernel: -1 soft .. 1 sharp with edge enhancement.
     noise_hu: SD of the noise; streaks_hu: SD of the streaks of shoulders and metal.  gain, offset_hu: calibration of
     everything denser than fat.  random_contrast: tissues get HU that no scanner gives.  circular_view: corners without
-    data; view_mm: radius of that circle, None = half the smaller side.  tilt_deg: tilt of the first and last slice.
+    data; view_mm: radius of that circle, None = the ellipse that fills the slice.  tilt_deg: of the end slices.
     """
 
     noise_hu: float = 15.0

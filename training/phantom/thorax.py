@@ -1,4 +1,4 @@
-"""Ribs on their joints, sternum, clavicles and shoulder blades."""
+"""Ribs on their joints, with their cartilage, and the sternum."""
 
 from __future__ import annotations
 

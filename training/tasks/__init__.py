@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
+from VertebraLabelingLib.core.errors import UsageError
 
 from ..sampling import Window, WindowSettings
 
@@ -37,7 +38,10 @@ class Task(Protocol):
 
 
 def make_task(name: str, network: dict[str, Any], windows: dict[str, Any]) -> Task:
-    """The task of that name with the `[network]` and `[windows]` tables of its configuration."""
+    """The task of that name with the `[network]` and `[windows]` tables of its configuration.
+
+    UsageError for a setting that it does not have.
+    """
     from .corridor import CorridorTask
     from .integral_regression import IntegralRegressionTask
     from .refinement import RefinementTask
@@ -49,4 +53,7 @@ def make_task(name: str, network: dict[str, Any], windows: dict[str, Any]) -> Ta
         "integral-regression": IntegralRegressionTask,
         "refinement": RefinementTask,
     }
-    return tasks[name](network, windows)
+    try:
+        return tasks[name](network, windows)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"[network] or [windows] do not fit the task '{name}': {error}.") from error

@@ -28,7 +28,7 @@ class Chain:
 
     unary: (n, m).  edges: (2, e) upper and lower candidate of each possible step, upper < lower, sorted by the lower.
     moves: (2, t) upper and lower level of each possible step, upper < lower, each once.  pair: (t, k, e).
-    scale: (k,) prior.  start: prior of the level a path begins with.
+    scale: (k,) prior.  start: (m,) prior of the level a path begins with.
     """
 
     unary: Array
@@ -36,19 +36,19 @@ class Chain:
     moves: Indices
     pair: Array
     scale: Array
-    start: float
+    start: Array
 
     def messages(self, reduce: np.ufunc) -> Array:
         """(m, k, n): `reduce` of all ways to arrive at each state, its own unary term not included."""
         n, m = self.unary.shape
-        arrived = np.full((m, len(self.scale), n), self.start)
+        arrived = np.tile(self.start[:, None, None], (1, len(self.scale), n))
         reached, runs = np.unique(self.edges[1], return_index=True)
         for level in range(m):
             moves = np.flatnonzero(self.moves[1] == level)
             if len(moves) and len(runs):
                 ways = reduce.reduce(self._ways(arrived, moves), axis=0)
                 stepped = reduce.reduceat(ways, runs, axis=1)
-                arrived[level][:, reached] = reduce(self.start, stepped)
+                arrived[level][:, reached] = reduce(self.start[level], stepped)
         return arrived
 
     def onwards(self, reduce: np.ufunc) -> Array:
@@ -68,7 +68,7 @@ class Chain:
         edges = n - 1 - self.edges[::-1]
         order = np.argsort(edges[1], kind="stable")
         moves = m - 1 - self.moves[::-1]
-        return Chain(self.unary[::-1, ::-1], edges[:, order], moves, self.pair[:, :, order], self.scale, 0.0)
+        return Chain(self.unary[::-1, ::-1], edges[:, order], moves, self.pair[:, :, order], self.scale, np.zeros(m))
 
 
 @dataclass(frozen=True)
@@ -134,4 +134,4 @@ def _best_origin(chain: Chain, arrived: Array, scale: int, state: State) -> Stat
     before = arrived[above, scale][:, upper] + chain.unary[np.ix_(upper, above)].T
     ways = before + chain.pair[moves, scale][:, edges]
     move, edge = np.unravel_index(int(np.argmax(ways)), ways.shape)
-    return (int(upper[edge]), int(above[move])) if ways[move, edge] > chain.start else None
+    return (int(upper[edge]), int(above[move])) if ways[move, edge] > chain.start[state[1]] else None

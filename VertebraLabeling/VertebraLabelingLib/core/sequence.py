@@ -10,7 +10,8 @@ path ("all candidates are false detections"), of
   against the pair's spacing times the scan's scale, and offset across the local axis, both Student t;
 * the scan's scale (stature, and errors of the voxel size), on a grid with a normal prior.
 
-Every level is as likely to be the first, and a path may end anywhere: a partial field of view is normal.  Viterbi gives
+Every level is as likely to be the first as a spine is to have it (T13 and L6 are rare), and a path may end anywhere: a
+partial field of view is normal.  Viterbi gives
 the labelling, the sum over all paths the probabilities.
 """
 
@@ -29,7 +30,7 @@ from .chain import Array, BestPaths, Chain, State, posterior
 from .labelling import Evidence, Labelling
 from .name_levels import CertaintySettings, Decoded, Missed, named
 from .spine_axis import Steps, steps_along_spine
-from .spine_priors import SCALE_SD, Route, routes
+from .spine_priors import SCALE_SD, Route, prevalence, routes
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class SequenceSettings:
 
     temperature: divides the level evidence, because neighbouring candidates see the same picture and err together; it
     is about the number of neighbours that count as one independent witness.  Chosen so that the column's level is
-    right as often as its probability says, on real detections with simulated level evidence of which 5 to 30 % of the
+    right as often as its probability says, on real detections with invented level evidence of which 5 to 30 % of the
     columns were one level off as a whole (2 fitted 5 % best, 3 fitted 30 %); to be fitted again to each network, with
     `python -m training decoder --evidence DIR --fit-emission N`.
     confusion: share of candidates whose level evidence is worthless.
@@ -63,10 +64,12 @@ class SequenceSettings:
 
 
 DEFAULT_SETTINGS = SequenceSettings()
+LEAST_VERTEBRA = 0.49
+"""Probability that the surest candidate must have of being a vertebra; not quite a half, which two on one body share."""
 
 
 def decode(evidence: Evidence, settings: SequenceSettings = DEFAULT_SETTINGS) -> Labelling:
-    """The most probable labelling of candidates in any order; without points when probably none is a vertebra.
+    """The most probable labelling of candidates in any order; without points where none is rather a vertebra than not.
 
     Positions pass through unchanged.  ValueError when a number of the evidence is NaN or a position infinite.
     """
@@ -77,7 +80,7 @@ def decode(evidence: Evidence, settings: SequenceSettings = DEFAULT_SETTINGS) ->
     ordered = _reordered(evidence, steps.order)
     chain = build_chain(ordered, steps, settings)
     belief = posterior(chain)
-    if belief.none > 0.5:
+    if belief.levels.sum(axis=1).max() < LEAST_VERTEBRA:
         return Labelling(())
     paths = BestPaths(chain)
     path, scale = paths.best()
@@ -94,7 +97,7 @@ def build_chain(ordered: Evidence, steps: Steps, settings: SequenceSettings = DE
     distance, across = steps.distance_mm[tuple(edges)], steps.across_mm[tuple(edges)]
     along = np.stack([_any_route_log_density(distance, grid, group, settings) for group in ways.values()])
     pair = along + _across_log_density(distance, across, settings) + math.log(settings.free_volume_mm3)
-    start = -math.log(len(Level))
+    start = np.log([prevalence(level) / len(Level) for level in Level])
     log_prior = prior - np.logaddexp.reduce(prior)
     return Chain(unary_terms(ordered, settings), edges, np.array(list(ways)).T, pair, log_prior, start)
 

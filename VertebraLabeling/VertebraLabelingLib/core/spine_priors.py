@@ -74,6 +74,11 @@ def successors(level: Level) -> dict[Level, float]:
     return variants if regular is None else {regular: 1.0 - sum(variants.values()), **variants}
 
 
+def prevalence(level: Level) -> float:
+    """Probability that a spine has this level, as far as variants go: T13 and L6 are rare, others count as there."""
+    return _VARIANTS[f"{Level(level - 1).name}-{level.name}"] if level.is_supernumerary else 1.0
+
+
 def _regular_successor(level: Level) -> Level | None:
     """The next level of a spine without variants; T13 and L6 are followed by what T12 and L5 are."""
     if level == Level.S2:

@@ -19,8 +19,8 @@ from .weights import Weights, find_model
 
 PREFIX = "network."
 """Before each parameter's name in the graph."""
-AFTER_THE_NETWORK = frozenset({"score_calibration", "integral_radius_mm"})
-"""Network settings that are applied to the outputs: one graph serves any value of theirs."""
+AFTER_THE_NETWORK = frozenset({"score_calibration", "integral_radius_mm", "neck_magnification"})
+"""Network settings that say how the network is used, not what it is: one graph serves any value of theirs."""
 _FATAL = 4
 
 
@@ -57,8 +57,9 @@ def load_onnx_network(weights: Weights) -> OnnxNetwork:
 def _session(graph: bytes, weights: Weights) -> InferenceSession:
     options = SessionOptions()
     options.log_severity_level = _FATAL  # what it would print is in the exception as well
-    # torch obeys the same variable; 0 is one thread per core
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    # torch obeys the same variable, which may be a list by nesting; 0 is one thread per core
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0
     values = [OrtValue.ortvalue_from_numpy(array) for array in weights.arrays.values()]
     options.add_external_initializers([PREFIX + name for name in weights.arrays], values)
     try:

@@ -8,7 +8,7 @@ from ..errors import InputError, UsageError
 from ..geometry import Geometry
 from ..labelling import LabelledPoint, Labelling
 from . import csv_points, markups, verse
-from ._common import load_json
+from .common import load_json
 
 _KNOWN = ".mrk.json, .csv or _ctd.json (VerSe)"
 

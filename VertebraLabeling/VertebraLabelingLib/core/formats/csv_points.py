@@ -11,7 +11,7 @@ from ..anatomy import Level
 from ..errors import InputError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
-from ._common import in_order, load_text, parse_description, parse_levels, position
+from .common import in_order, load_text, parse_description, parse_levels, position
 
 HEADER = ("label", "x", "y", "z", "probability", "remark")
 _AXES = {("x", "y", "z"): (1, 1, 1), ("l", "p", "s"): (1, 1, 1), ("r", "a", "s"): (-1, -1, 1)}

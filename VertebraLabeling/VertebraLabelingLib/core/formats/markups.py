@@ -15,7 +15,7 @@ from ..anatomy import Level
 from ..errors import InputError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
-from ._common import description_of, in_order, load_json, parse_description, parse_levels, position
+from .common import description_of, in_order, load_json, parse_description, parse_levels, position
 
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"

@@ -29,7 +29,7 @@ from ..errors import InputError
 from ..files import atomic_write
 from ..geometry import Geometry
 from ..labelling import LabelledPoint
-from ._common import in_order, load_json, position
+from .common import in_order, load_json, position
 
 _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
 

@@ -20,13 +20,12 @@ from ...core.prepare import AIR_HU, prepare
 from ...core.scan import Scan
 from ...core.windows import crop, dense_windows
 from ...engines.network import Network, load_network
+from ...engines.weights import Weights, fitting
 from ..intensity import normalise
 from .settings import CorridorSettings
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from ...engines.weights import Weights
 
 SEEN = 0.35
 """Map value along the path above which a slice is taken to show the spine."""
@@ -46,8 +45,9 @@ class Corridor:
 
 def load_corridor(weights: Weights, device: str, engine: str = "torch") -> Corridor:
     """The network of a weight file; ModelError when the weights do not fit."""
-    network = load_network(weights, build_network, engine, device)
-    return Corridor(network, CorridorSettings.from_metadata(weights.metadata["network"]))
+    with fitting(weights):
+        settings = CorridorSettings.from_metadata(weights.metadata["network"])
+    return Corridor(load_network(weights, build_network, engine, device), settings)
 
 
 def build_network(metadata: Mapping[str, Any]) -> nn.Module:

@@ -20,13 +20,12 @@ from ...core.progress import Progress, part
 from ...core.scan import Scan
 from ...core.windows import crop, dense_windows, windows_along
 from ...engines.network import Network, load_network
+from ...engines.weights import Weights, fitting
 from ..corridor import load_corridor, spine_curve
 from .settings import IntegralSettings, normaliser
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from ...engines.weights import Weights
 
 CUDA_BATCH = 8
 
@@ -119,11 +118,13 @@ class IntegralRegression:
 
 def load(weights: Weights, corridor: Weights, device: str, config: str, engine: str = "torch") -> IntegralRegression:
     """The method ready to run; config is "default" or "paper".  ModelError when the weights do not fit the network."""
+    with fitting(weights):
+        settings = IntegralSettings.from_metadata(weights.metadata["network"])
     network = load_network(weights, build_network, engine, device)
     loaded_corridor = load_corridor(corridor, device, engine)
     return IntegralRegression(
         network,
-        IntegralSettings.from_metadata(weights.metadata["network"]),
+        settings,
         lambda scan: spine_curve(scan, loaded_corridor),
         CONFIGURATIONS[config],
         {"integral-regression": weights.sha256, "corridor": corridor.sha256},

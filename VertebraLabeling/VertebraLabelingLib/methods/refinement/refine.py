@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ...core.labelling import Labelling
 from ...core.progress import Progress, silent
@@ -78,8 +79,7 @@ class Refinement:
     def _answer(self, image: NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Displacements (1, 3, *cells) in mm and presence probability (1, *cells)."""
         output = self._network(np.ascontiguousarray(image[None]))
-        logits = output["presence"][0].astype(float)
-        return output["displacements_mm"][0].astype(float), 1 / (1 + np.exp(-logits))
+        return output["displacements_mm"][0].astype(float), expit(output["presence"][0].astype(float))
 
 
 def network_input(hu: NDArray[np.float32], settings: RefinementSettings) -> NDArray[np.float32]:

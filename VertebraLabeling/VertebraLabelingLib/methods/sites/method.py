@@ -12,7 +12,9 @@ from ...core.labelling import Evidence
 from ...core.prepare import on_grid, prepare
 from ...core.progress import Progress, part
 from ...core.scan import Scan
+from ...core.tissue import in_tissue
 from ...engines.network import Network, load_network
+from ...engines.weights import Weights, fitting
 from ..corridor import Corridor, load_corridor, spine_curve
 from .look import Look, look_along
 from .neck import find_neck, with_second_look
@@ -20,8 +22,6 @@ from .settings import SitesSettings
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from ...engines.weights import Weights
 
 
 class Sites:
@@ -53,10 +53,10 @@ class Sites:
         first = coarse.evidence()
         neck = find_neck(first) if settings.neck_magnification > 1 else None
         if neck is None or not len(again := neck.part_of(curve)):
-            return first
+            return in_tissue(first, scan)
         grid = prepare(scan, settings.spacing_mm / settings.neck_magnification)
         fine = self._look(grid, again, part(progress, 0.6, 0.98))
-        return with_second_look(first, coarse, fine, neck)
+        return in_tissue(with_second_look(first, coarse, fine, neck), scan)
 
     def _look(self, grid: Scan, curve_lps_mm: NDArray[np.float64], progress: Progress) -> Look:
         return look_along(self._network, grid, curve_lps_mm, self._settings, self._mirror, progress)
@@ -64,8 +64,9 @@ class Sites:
 
 def load(weights: Weights, corridor: Weights, device: str, config: str, engine: str = "torch") -> Sites:
     """The method ready to run; it has one configuration.  ModelError when the weights do not fit the network."""
+    with fitting(weights):
+        settings = SitesSettings.from_metadata(weights.metadata["network"])
     network = load_network(weights, build_network, engine, device)
-    settings = SitesSettings.from_metadata(weights.metadata["network"])
     hashes = {"sites": weights.sha256, "corridor": corridor.sha256}
     return Sites(network, settings, load_corridor(corridor, device, engine), hashes)
 

@@ -1,0 +1,39 @@
+"""Cached cases judged: what the annotation says, what a whole method says, and how well they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.errors import NothingFoundError
+from VertebraLabelingLib.core.labelling import LabelledPoint
+from VertebraLabelingLib.pipeline import label_scan
+
+from .calibration import scan_of
+from .cases import Case
+from .evaluate import ScanResult, evaluate_scan
+
+if TYPE_CHECKING:
+    from VertebraLabelingLib.methods.base import Method
+
+Named = tuple[LabelledPoint, ...]
+
+
+def judged(method: Method, cases: Iterable[Case]) -> list[ScanResult]:
+    """How well the method names each case."""
+    return [evaluate_scan(case.id, truth_of(case), labelled(method, case)) for case in cases]
+
+
+def truth_of(case: Case) -> Named:
+    """The annotated centroids, LPS mm."""
+    pairs = zip(case.levels, case.points_zyx_mm[:, ::-1].tolist(), strict=True)
+    return tuple(LabelledPoint(Level(level), (x, y, z)) for level, (x, y, z) in pairs)
+
+
+def labelled(method: Method, case: Case) -> Named:
+    """What a user would get, LPS mm; empty where the method finds no vertebra."""
+    try:
+        return label_scan(scan_of(case), method).labelling.points
+    except NothingFoundError:
+        return ()
