@@ -17,6 +17,8 @@ from .loop import LAST_CHECKPOINT, load_averaged, train
 from .settings import Configuration
 from .tasks import make_task
 
+FINISHED = "finished"
+"""A file of this name tells a run that came to its end; checkpoints are written before."""
 NECK_PREFIX = "neck-"
 """The head-neck planning scans; their 13 levels are plentiful and judged apart."""
 
@@ -65,9 +67,12 @@ def run_fold(
 def _trained(
     configuration: Configuration, cases: Sequence[Case], minutes: float, folder: Path, start: Path | None
 ) -> Path:
-    last = folder / LAST_CHECKPOINT
+    last, finished = folder / LAST_CHECKPOINT, folder / FINISHED
     task = make_task(configuration.task, configuration.network, configuration.windows)
-    return last if last.exists() else train(task, cases, replace(configuration.run, minutes=minutes), folder, start)
+    if not finished.exists():
+        last = train(task, cases, replace(configuration.run, minutes=minutes), folder, start)
+        finished.touch()
+    return last
 
 
 def method_of(configuration: Configuration, checkpoint: Path, score_calibration: tuple[float, float]) -> Method:
@@ -82,4 +87,4 @@ def method_of(configuration: Configuration, checkpoint: Path, score_calibration:
     network = task.build_network()
     load_averaged(network, checkpoint)
     settings = replace(SitesSettings.from_metadata(task.metadata()), score_calibration=score_calibration)
-    return Sites(TorchNetwork(network), settings, load_corridor(load_model("corridor")), {})
+    return Sites(TorchNetwork(network), settings, load_corridor(load_model("corridor"), "cpu"), {})

@@ -114,7 +114,8 @@ def _make_trainer(
 ) -> lightning.Trainer:
     devices, nodes = processes_and_nodes(run)
     return lightning.Trainer(
-        accelerator="auto",
+        # not "auto": Apple's MPS lacks 3-D operations that the networks need
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=devices,
         num_nodes=nodes,
         strategy="ddp" if devices * nodes > 1 else "auto",

@@ -143,5 +143,5 @@ def test_a_list_without_the_columns_is_refused(folders, tmp_path):
     write_points(predictions / "a.csv", labelling())
     scans = tmp_path / "scans.csv"
     scans.write_text("name\na\n")
-    with pytest.raises(InputError, match="id, split and levels"):
+    with pytest.raises(InputError, match="id, split, levels"):
         evaluate("--truth", truth, "--predictions", predictions, "--scans", scans)

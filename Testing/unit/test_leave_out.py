@@ -62,6 +62,7 @@ def test_nothing_learns_from_whom_it_is_judged_on(monkeypatch: pytest.MonkeyPatc
 
     def record(task: object, cases: list[Case], run: object, folder: Path, start: Path | None) -> Path:
         learnt.append({case.id for case in cases})
+        folder.mkdir()
         return folder / "last.ckpt"
 
     monkeypatch.setattr(leave_out, "train", record)
@@ -76,7 +77,8 @@ def test_nothing_learns_from_whom_it_is_judged_on(monkeypatch: pytest.MonkeyPatc
 def test_a_finished_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(leave_out, "train", lambda *args: pytest.fail("trained again"))
     (tmp_path / "base").mkdir()
-    (tmp_path / "base" / "last.ckpt").touch()
+    for name in ("last.ckpt", "finished"):
+        (tmp_path / "base" / name).touch()
     assert run_base(Configuration(task="sites"), CASES, 1.0, tmp_path) == tmp_path / "base" / "last.ckpt"
 
 

@@ -516,7 +516,13 @@ def test_points_whose_body_the_border_may_cut_say_so():
     assert border.remark == "uncertain; next to the border of the scan"
 
 
-@pytest.mark.parametrize(("probabilities", "lone"), [([0.2], True), ([0.9], False), ([0.2, 0.2], False), ([], False)])
-def test_one_point_of_an_uncertain_name_is_no_labelling(probabilities, lone):
+@pytest.mark.parametrize(
+    ("probabilities", "lone"),
+    [
+        ([0.2], True), ([0.4], True), ([0.9], False), ([0.2, 0.2], True), ([0.2, 0.4], False), ([0.3] * 3, True),
+        ([0.3] * 4, False), ([], False),
+    ],
+)  # fmt: skip
+def test_a_few_points_of_uncertain_names_are_no_labelling(probabilities, lone):
     points = (LabelledPoint(LEVELS[n], (0, 0, -30.0 * n), p) for n, p in enumerate(probabilities))
     assert is_lone_guess(Labelling(tuple(points))) is lone

@@ -13,7 +13,7 @@ from .core.anatomy import Level
 from .core.checks import check_ct
 from .core.errors import NothingFoundError
 from .core.geometry import Geometry
-from .core.labelling import Evidence, LabelledPoint, Labelling
+from .core.labelling import UNCERTAIN_BELOW, Evidence, LabelledPoint, Labelling
 from .core.prepare import prepare
 from .core.progress import Progress, part, silent
 from .core.scan import Scan
@@ -25,6 +25,8 @@ Refine = Callable[[Scan, Labelling, Progress], Labelling]
 
 BORDER_MM = 10.0
 """About half the height of a vertebral body."""
+FEW_POINTS, FEW_POINTS_LEAST = 3, 1 / 3
+"""So few points count as nothing where no name has at least that probability."""
 
 
 @dataclass
@@ -90,8 +92,13 @@ def inside(evidence: Evidence, geometry: Geometry) -> Evidence:
 
 
 def is_lone_guess(labelling: Labelling) -> bool:
-    """Whether all there is is one point of an uncertain name: more often the head of a femur than a vertebra."""
-    return len(labelling.points) == 1 and labelling.points[0].is_uncertain
+    """Whether all there is is one point of an uncertain name, or a few of wholly uncertain ones.
+
+    More often the head of a femur or the base of a skull than vertebrae.
+    """
+    surest = max((point.probability for point in labelling.points), default=0.0)
+    few = 0 < len(labelling.points) <= FEW_POINTS
+    return few and surest < (UNCERTAIN_BELOW if len(labelling.points) == 1 else FEW_POINTS_LEAST)
 
 
 def with_border_remarks(labelling: Labelling, geometry: Geometry) -> Labelling:

@@ -65,11 +65,11 @@ class SequenceSettings:
 
 DEFAULT_SETTINGS = SequenceSettings()
 LEAST_VERTEBRA = 0.49
-"""Probability that the surest candidate must have of being a vertebra; not quite a half, which two on one body share."""
+"""Probability of being a vertebra that the surest candidate must have; not quite the half that two on a body share."""
 
 
 def decode(evidence: Evidence, settings: SequenceSettings = DEFAULT_SETTINGS) -> Labelling:
-    """The most probable labelling of candidates in any order; without points where none is rather a vertebra than not.
+    """The most probable labelling of candidates in any order; no points where none is rather a vertebra than not.
 
     Positions pass through unchanged.  ValueError when a number of the evidence is NaN or a position infinite.
     """
