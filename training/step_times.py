@@ -66,6 +66,9 @@ class _StepProfiler(SimpleProfiler):
         _wait()
         super().stop(action_name)
 
+    def describe(self) -> None:
+        """Nothing: the command prints its own table."""
+
 
 def measure_training(config: Path, steps: int) -> StepTimes:
     """Train `steps` steps of a configuration on windows of one phantom, after a few that warm up."""

@@ -16,7 +16,7 @@ from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.methods.corridor import Corridor, curve_in_map
 from VertebraLabelingLib.methods.corridor.settings import CorridorSettings
 from VertebraLabelingLib.methods.sites.method import Sites
-from VertebraLabelingLib.methods.sites.neck import find_neck
+from VertebraLabelingLib.methods.sites.neck import box_around, find_neck
 from VertebraLabelingLib.methods.sites.reading import all_levels, expectations, find_sites, read_at
 from VertebraLabelingLib.methods.sites.settings import SitesSettings
 
@@ -193,3 +193,14 @@ def test_the_neck_is_where_neighbours_agree_that_it_is() -> None:
     assert neck is not None and (neck.low_mm, neck.high_mm) == (140.0, 200.0)
     assert find_neck(_evidence([100.0, 80.0], [Level.L1, Level.L2], [0.9, 0.9])) is None
     assert find_neck(_evidence([100.0], [Level.C3], [0.1])) is None
+
+
+def test_the_box_around_a_curve_keeps_every_voxel_in_its_place() -> None:
+    scan = prepare(_scan(CENTRES_LPS))
+    box = box_around(scan, CENTRES_LPS[2:4], np.array([20.0, 30.0, 24.0]))
+    assert box.hu.size < scan.hu.size / 2
+    index = np.array([[3, 4, 5], [box.hu.shape[0] - 1, 0, 2]])
+    there = np.rint(scan.geometry.index_zyx_from_lps(box.geometry.lps_from_index_zyx(index.astype(float)))).astype(int)
+    assert np.array_equal(box.hu[tuple(index.T)], scan.hu[tuple(there.T)])
+    reach = scan.geometry.index_zyx_from_lps(CENTRES_LPS[2:4])[:, 0]
+    assert box.hu.shape[0] * 2.0 >= (reach.max() - reach.min()) * 2.0 + 40

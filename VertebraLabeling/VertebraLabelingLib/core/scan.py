@@ -28,6 +28,15 @@ class Scan:
         if self.hu.shape != self.geometry.shape_zyx:
             raise ValueError(f"array {self.hu.shape} and geometry {self.geometry.shape_zyx} differ")
 
+    def part(self, low_zyx: NDArray[np.integer], high_zyx: NDArray[np.integer]) -> Scan:
+        """The voxels from index `low_zyx` up to, but not including, `high_zyx`, where they are; a view, not a copy."""
+        z, y, x = (slice(int(a), int(b)) for a, b in zip(low_zyx, high_zyx, strict=True))
+        hu = self.hu[z, y, x]
+        nz, ny, nx = hu.shape
+        ox, oy, oz = (float(v) for v in self.geometry.lps_from_index_zyx(np.asarray(low_zyx, float)))
+        grid = Geometry((nz, ny, nx), self.geometry.spacing_xyz_mm, (ox, oy, oz), self.geometry.direction)
+        return Scan(hu, grid, self.name, self.notes)
+
     @classmethod
     def from_sitk(cls, image: sitk.Image, name: str = "scan", notes: tuple[str, ...] = ()) -> Scan:
         """Scan of a 3-D scalar SimpleITK image (LPS, HU)."""

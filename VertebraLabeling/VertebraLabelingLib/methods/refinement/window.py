@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.geometry import Geometry
 from ...core.prepare import AIR_HU, prepare
 from ...core.scan import Scan
 from ...core.windows import crop
@@ -37,8 +36,4 @@ def _piece(scan: Scan, position_lps_mm: NDArray[np.float64], settings: Refinemen
     shape = np.array(scan.geometry.shape_zyx)
     low = np.clip(np.floor(corners.min(0)).astype(int), 0, shape - 1)
     high = np.clip(np.ceil(corners.max(0)).astype(int) + 1, low + 1, shape)
-    z, y, x = (slice(a, b) for a, b in zip(low, high, strict=True))
-    nz, ny, nx = (int(n) for n in high - low)
-    ox, oy, oz = (float(v) for v in scan.geometry.lps_from_index_zyx(low))
-    grid = Geometry((nz, ny, nx), scan.geometry.spacing_xyz_mm, (ox, oy, oz), scan.geometry.direction)
-    return Scan(scan.hu[z, y, x], grid, scan.name)
+    return scan.part(low, high)

@@ -17,7 +17,7 @@ from ...engines.network import Network, load_network
 from ...engines.weights import Weights, fitting
 from ..corridor import Corridor, load_corridor, spine_curve
 from .look import Look, look_along
-from .neck import find_neck, with_second_look
+from .neck import box_around, find_neck, with_second_look
 from .settings import SitesSettings
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ class Sites:
         neck = find_neck(first) if settings.neck_magnification > 1 else None
         if neck is None or not len(again := neck.part_of(curve)):
             return in_tissue(first, scan)
-        grid = prepare(scan, settings.spacing_mm / settings.neck_magnification)
-        fine = self._look(grid, again, part(progress, 0.6, 0.98))
+        spacing_mm = settings.spacing_mm / settings.neck_magnification
+        near = box_around(scan, again, np.array(settings.window_zyx) * spacing_mm)
+        fine = self._look(prepare(near, spacing_mm), again, part(progress, 0.6, 0.98))
         return in_tissue(with_second_look(first, coarse, fine, neck), scan)
 
     def _look(self, grid: Scan, curve_lps_mm: NDArray[np.float64], progress: Progress) -> Look:

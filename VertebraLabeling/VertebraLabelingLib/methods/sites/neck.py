@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...core.anatomy import Level
 from ...core.doubles import merge_doubles
 from ...core.labelling import Evidence
+from ...core.scan import Scan
 from .look import Look
 
 LAST_LEVEL = Level.T2
@@ -30,6 +31,15 @@ class Neck:
         """The part of a curve (n, 3) to look at again."""
         z = curve_lps_mm[:, 2]
         return curve_lps_mm[(z > self.low_mm - BELOW_MM) & (z < self.high_mm + ABOVE_MM)]
+
+
+def box_around(scan: Scan, curve_lps_mm: NDArray[np.float64], reach_zyx_mm: NDArray[np.float64]) -> Scan:
+    """The part of a prepared scan (LPS axes) within reach of a curve (n, 3): fine voxels of the whole cost memory."""
+    index = scan.geometry.index_zyx_from_lps(curve_lps_mm)
+    reach = reach_zyx_mm / scan.geometry.spacing_zyx_mm
+    low = np.clip(np.floor(index.min(0) - reach).astype(int), 0, np.array(scan.hu.shape) - 1)
+    high = np.clip(np.ceil(index.max(0) + reach).astype(int) + 1, low + 1, scan.hu.shape)
+    return scan.part(low, high)
 
 
 def find_neck(evidence: Evidence) -> Neck | None:
