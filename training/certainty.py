@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
-from VertebraLabelingLib.core.labelling import Alternative, LabelledPoint, Labelling
+from VertebraLabelingLib.core.labelling import Alternative, LabelledPoint, Labelling, positions_of
+from VertebraLabelingLib.core.name_levels import is_anchor
 from VertebraLabelingLib.core.sequence import SequenceSettings, decode
 from VertebraLabelingLib.pipeline import inside, is_lone_guess
 
@@ -25,13 +26,6 @@ RIGHT, SHIFTED, WRONG, NONE = "right", "shifted", "wrong", "none"
 CUT_MARGIN_MM = 5.0
 """A body whose centre is this close to a face of a crop is neither asked for nor held against the method."""
 BINS = 10
-_ANCHORS: tuple[frozenset[Level], ...] = tuple(
-    frozenset(levels)
-    for levels in (
-        (Level.C1,), (Level.C2,), (Level.S1,), (Level.C7, Level.T1), (Level.T12, Level.L1), (Level.T13, Level.L1),
-        (Level.T11, Level.L1),
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ def judged(piece: Piece, points: Points) -> tuple[Points, Points]:
     """
     margin_mm = CUT_MARGIN_MM if piece.kind == CROP else 0.0
     truth = tuple(t for t in piece.truth if _border_mm(piece, t) >= margin_mm)
-    elsewhere = _positions([t for t in piece.truth if t not in truth])
+    elsewhere = positions_of([t for t in piece.truth if t not in truth])
     near = [bool(np.any(np.linalg.norm(elsewhere - p.position_lps_mm, axis=1) < FOUND_WITHIN_MM)) for p in points]
     known = (p for p, dropped in zip(points, near, strict=True) if not dropped)
     return truth, tuple(p for p in known if not _is_beyond(p, piece.truth))
@@ -123,7 +117,7 @@ def column_of(result: ScanResult) -> str:
 
 def has_anchor(levels: set[Level]) -> bool:
     """Whether levels that are in view together fix the counting."""
-    return any(anchor <= levels for anchor in _ANCHORS)
+    return any(is_anchor(level, levels) for level in levels)
 
 
 def summaries(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
@@ -216,7 +210,3 @@ def _is_beyond(point: LabelledPoint, truth: Points) -> bool:
     z, (top, bottom) = point.position_lps_mm[2], (f(truth, key=lambda t: t.level) for f in (min, max))
     above = z > top.position_lps_mm[2] + FOUND_WITHIN_MM and top.level != Level.C1
     return above or (z < bottom.position_lps_mm[2] - FOUND_WITHIN_MM and bottom.level != Level.S2)
-
-
-def _positions(points: Sequence[LabelledPoint]) -> NDArray[np.float64]:
-    return np.array([point.position_lps_mm for point in points]).reshape(-1, 3)

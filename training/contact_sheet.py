@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.files import atomic_write
 from VertebraLabelingLib.core.geometry import Geometry
-from VertebraLabelingLib.core.labelling import LabelledPoint
+from VertebraLabelingLib.core.labelling import LabelledPoint, positions_of
 from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.preview import HALF_WIDTH_MM as PREVIEW_HALF_WIDTH_MM
 from VertebraLabelingLib.preview import PIXEL_MM, WINDOW_HU, Curve, View, curved_view
@@ -119,7 +119,7 @@ def _figure(page: list[Item], columns: int) -> Figure:
 
 
 def _draw_tile(tile: SubFigure, item: Item) -> None:
-    views = slab_views(item.scan, np.array([p.position_lps_mm for p in item.points]).reshape(-1, 3))
+    views = slab_views(item.scan, positions_of(item.points))
     widths = [view.size_mm[1] for view in views]
     grid = {"left": 0.01, "right": 0.99, "top": 0.88, "bottom": 0.01, "wspace": 0.02, "width_ratios": widths}
     left, right = tile.subplots(1, 2, gridspec_kw=grid)

@@ -20,7 +20,7 @@ from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import InputError, NothingFoundError
 from VertebraLabelingLib.core.files import atomic_write
 from VertebraLabelingLib.core.geometry import Geometry
-from VertebraLabelingLib.core.labelling import Evidence, LabelledPoint
+from VertebraLabelingLib.core.labelling import Evidence, LabelledPoint, positions_of
 from VertebraLabelingLib.core.progress import Progress
 from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.methods.base import Method
@@ -78,7 +78,7 @@ def crop_boxes(geometry: Geometry, truth: Points, count: int, rng: np.random.Gen
     """Random boxes within the labelled stretch of the column; none for fewer than two true points."""
     if len(truth) < 2:
         return []
-    return [_crop_box(geometry, _positions(truth), rng) for _ in range(count)]
+    return [_crop_box(geometry, positions_of(truth), rng) for _ in range(count)]
 
 
 def negative_boxes(geometry: Geometry, truth: Points, count: int, rng: np.random.Generator) -> list[Box]:
@@ -100,10 +100,7 @@ def cut(scan: Scan, box: Box) -> Scan:
     index = scan.geometry.index_zyx_from_lps(corners)
     first = np.maximum(np.ceil(index.min(axis=0) - 1e-6).astype(int), 0)
     stop = np.minimum(np.floor(index.max(axis=0) + 1e-6).astype(int) + 1, scan.hu.shape)
-    hu = scan.hu[tuple(slice(a, b) for a, b in zip(first, stop, strict=True))]
-    x, y, z = (float(v) for v in scan.geometry.lps_from_index_zyx(first))
-    geometry = Geometry(hu.shape, scan.geometry.spacing_xyz_mm, (x, y, z), scan.geometry.direction)
-    return Scan(np.ascontiguousarray(hu), geometry, scan.name, scan.notes)
+    return scan.part(first, stop)
 
 
 def save_pieces(path: Path, pieces: Iterable[Piece], about: dict[str, Any]) -> None:
@@ -184,10 +181,6 @@ def _stretch(low: Box, high: Box, stretch: tuple[float, float], length_mm: float
 
 def _extent(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return geometry.corners_lps_mm.min(axis=0), geometry.corners_lps_mm.max(axis=0)
-
-
-def _positions(points: Points) -> NDArray[np.float64]:
-    return np.array([point.position_lps_mm for point in points])
 
 
 def _points(rows: list[list[Any]]) -> Points:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level, Region, regular_shift
-from VertebraLabelingLib.core.labelling import LabelledPoint
+from VertebraLabelingLib.core.labelling import LabelledPoint, positions_of
 
 IDENTIFIED_BELOW_MM = 20.0
 FOUND_WITHIN_MM = 10.0
@@ -153,9 +153,7 @@ def score(results: Iterable[ScanResult], region: Region | None = None) -> Score:
 
 def _distances(points: Sequence[LabelledPoint], truth: Sequence[LabelledPoint]) -> NDArray[np.float64]:
     """(predicted, truth) distances in mm."""
-    a = np.array([point.position_lps_mm for point in points], float).reshape(-1, 1, 3)
-    b = np.array([point.position_lps_mm for point in truth], float).reshape(1, -1, 3)
-    return np.linalg.norm(a - b, axis=-1)
+    return np.linalg.norm(positions_of(points)[:, None] - positions_of(truth)[None], axis=-1)
 
 
 def _identified(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import NothingFoundError
 from VertebraLabelingLib.core.geometry import Geometry
-from VertebraLabelingLib.core.labelling import LabelledPoint, Labelling
+from VertebraLabelingLib.core.labelling import LabelledPoint, Labelling, positions_of
 from VertebraLabelingLib.core.prepare import PREPARED_SPACING_MM, prepare
 from VertebraLabelingLib.core.progress import silent
 from VertebraLabelingLib.core.scan import Scan
@@ -88,13 +88,12 @@ def judge(looks: Sequence[Labelling], masks: Masks) -> Verdict:
 
 
 def _judge_pair(first: Labelling, second: Labelling, masks: Masks) -> Verdict:
-    pairs = _agreed_pairs(_positions(first), _positions(second))
-    means = [(_positions(first)[a] + _positions(second)[b]) / 2 for a, b in pairs]
-    before = [_before_cord(mean, masks.cord) for mean in means]
-    run = _longest_run([p for p, ok in zip(pairs, before, strict=True) if ok], first, second)
+    one, other = positions_of(first.points), positions_of(second.points)
+    means = {(a, b): (one[a] + other[b]) / 2 for a, b in _agreed_pairs(one, other)}
+    run = _longest_run([pair for pair, mean in means.items() if _before_cord(mean, masks.cord)], one)
     if len(run) < LEAST_POINTS:
         return Verdict((), f"looks agree on {len(run)} neighbours only")
-    positions = np.array([(_positions(first)[a] + _positions(second)[b]) / 2 for a, b in run])
+    positions = np.array([means[pair] for pair in run])
     proposals = {first.levels[run[0][0]], second.levels[run[0][1]]}
     certain = first.level_certain and second.level_certain
     return _named(positions, proposals, certain, masks)
@@ -167,12 +166,14 @@ def _agreed_pairs(first: Points, second: Points) -> list[tuple[int, int]]:
     return [(a, int(b)) for a, b in enumerate(nearest) if distances[a, b] < AGREED_MM and distances[:, b].argmin() == a]
 
 
-def _longest_run(pairs: list[tuple[int, int]], first: Labelling, second: Labelling) -> list[tuple[int, int]]:
-    """The longest run of pairs in which both looks go from neighbour to neighbour without a gap."""
+def _longest_run(pairs: list[tuple[int, int]], first: Points) -> list[tuple[int, int]]:
+    """The longest run of pairs in which both looks go from neighbour to neighbour without a gap.
+
+    first: (n, 3) points of the first look.
+    """
     if len(pairs) < 2:
         return pairs
-    positions = _positions(first)[[a for a, _ in pairs]]
-    steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
+    steps = np.linalg.norm(np.diff(first[[a for a, _ in pairs]], axis=0), axis=1)
     runs = [[pairs[0]]]
     for before, pair, step in zip(pairs, pairs[1:], steps, strict=False):
         neighbours = pair == (before[0] + 1, before[1] + 1) and step < GAP * np.median(steps)
@@ -181,10 +182,6 @@ def _longest_run(pairs: list[tuple[int, int]], first: Labelling, second: Labelli
         else:
             runs.append([pair])
     return max(runs, key=len)
-
-
-def _positions(labelling: Labelling) -> Points:
-    return np.array([point.position_lps_mm for point in labelling.points]).reshape(-1, 3)
 
 
 def look(method: Method, scan: Scan, magnification: float) -> Labelling:

@@ -6,6 +6,7 @@ Positions inside a window are (z, y, x) in mm from its lower corner; voxel n has
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -98,9 +99,10 @@ def draw_window(case: Case, settings: WindowSettings, rng: np.random.Generator, 
     pose = _draw_pose(case, settings, rng)
     centre, level = _draw_centre(case, pose, settings, rng)
     view = _View(centre, _draw_matrix(settings, level, rng), _draw_field(settings, rng), pose)
-    hu, points, beyond, levels = _seen(case, settings, view)
+    seen = _seen(case, settings, view)
     if below is not None and (seam := _draw_seam(case, below, view, settings, rng)) is not None:
-        hu, points, beyond, levels = _stacked((hu, points, beyond, levels), seam, settings)
+        seen = _stacked(seen, *seam, settings)
+    hu, points, beyond, levels = seen
     if rng.random() < settings.implant_probability:
         hu = with_implants(hu, points, settings.spacing_mm, rng)
     hu, visible = _cut(hu, settings, rng)
@@ -125,16 +127,22 @@ def _draw_centre(
     return points[chosen] + rng.uniform(-1, 1, 3) * settings.jitter_zyx_mm, int(case.levels[chosen])
 
 
-_Seen = tuple[Tensor, NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
+class _Seen(NamedTuple):
+    """HU of a window, the points of a case and where more may lie, both in window mm, and the levels of the points."""
+
+    hu: Tensor
+    points_mm: NDArray[np.float64]
+    beyond_mm: NDArray[np.float64]
+    levels: NDArray[np.int64]
 
 
 def _seen(case: Case, settings: WindowSettings, view: _View) -> _Seen:
-    """HU of the window, the case's points and where more may lie, both in window mm, and the levels of the points."""
+    """What a view shows of a case."""
     points, beyond = (
         _into_window(p if view.pose is None or len(p) == 0 else view.pose.moved(p), settings, view)
         for p in (case.points_zyx_mm, case.beyond_zyx_mm)
     )
-    return _resample(case, settings, view), points, beyond, case.levels
+    return _Seen(_resample(case, settings, view), points, beyond, case.levels)
 
 
 def _draw_matrix(settings: WindowSettings, level: int | None, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -230,17 +238,19 @@ def _pair(case: Case, level: int) -> NDArray[np.float64]:
     return case.points_zyx_mm[[int(np.flatnonzero(case.levels == v)[0]) for v in (level, level + 1)]]
 
 
-def _stacked(upper: _Seen, seam: tuple[int, _Seen], settings: WindowSettings) -> _Seen:
-    """The upper case above the disc under level `seam[0]`, the lower one below it, blended over one disc."""
-    last, lower = seam
-    above, below = upper[3] <= last, lower[3] > last
-    seam_mm = (upper[1][above][-1] + lower[1][below][0])[0] / 2
+def _stacked(upper: _Seen, last: int, lower: _Seen, settings: WindowSettings) -> _Seen:
+    """The upper case above the disc under level `last`, the lower one below it, blended over one disc."""
+    above, below = upper.levels <= last, lower.levels > last
+    seam_mm = (upper.points_mm[above][-1] + lower.points_mm[below][0])[0] / 2
     z = (torch.arange(settings.window_zyx[0]) + 0.5) * settings.spacing_mm
     share = ((z - seam_mm) / SEAM_MM + 0.5).clamp(0, 1)[:, None, None]
-    hu = torch.lerp(lower[0], upper[0], share)
-    beyond = np.concatenate([upper[2][upper[2][:, 0] > seam_mm], lower[2][lower[2][:, 0] < seam_mm]])
-    points, levels = (np.concatenate([upper[n][above], lower[n][below]]) for n in (1, 3))
-    return hu, points, beyond, levels
+    more_above, more_below = upper.beyond_mm[:, 0] > seam_mm, lower.beyond_mm[:, 0] < seam_mm
+    return _Seen(
+        torch.lerp(lower.hu, upper.hu, share),
+        np.concatenate([upper.points_mm[above], lower.points_mm[below]]),
+        np.concatenate([upper.beyond_mm[more_above], lower.beyond_mm[more_below]]),
+        np.concatenate([upper.levels[above], lower.levels[below]]),
+    )
 
 
 def _cut(hu: Tensor, settings: WindowSettings, rng: np.random.Generator) -> tuple[Tensor, tuple[float, float]]:

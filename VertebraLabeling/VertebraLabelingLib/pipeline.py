@@ -13,7 +13,7 @@ from .core.anatomy import Level
 from .core.checks import check_ct
 from .core.errors import NothingFoundError
 from .core.geometry import Geometry
-from .core.labelling import UNCERTAIN_BELOW, Evidence, LabelledPoint, Labelling
+from .core.labelling import UNCERTAIN_BELOW, Evidence, LabelledPoint, Labelling, positions_of
 from .core.prepare import prepare
 from .core.progress import Progress, part, silent
 from .core.scan import Scan
@@ -87,8 +87,7 @@ def label_scan(
 
 def inside(evidence: Evidence, geometry: Geometry) -> Evidence:
     """The candidates whose position lies inside a grid: a body centre outside the volume is not in view."""
-    keep = geometry.contains_lps(evidence.positions_lps_mm)
-    return Evidence(evidence.positions_lps_mm[keep], evidence.level_log_probs[keep], evidence.scores[keep])
+    return evidence.taken(geometry.contains_lps(evidence.positions_lps_mm))
 
 
 def is_lone_guess(labelling: Labelling) -> bool:
@@ -103,7 +102,7 @@ def is_lone_guess(labelling: Labelling) -> bool:
 
 def with_border_remarks(labelling: Labelling, geometry: Geometry) -> Labelling:
     """The labelling with a remark at each point whose body the border of the scan may cut."""
-    distances = geometry.border_distance_mm(np.array([point.position_lps_mm for point in labelling.points]))
+    distances = geometry.border_distance_mm(positions_of(labelling.points))
     pairs = zip(labelling.points, distances, strict=True)
     return replace(labelling, points=tuple(_beside_border(p) if d < BORDER_MM else p for p, d in pairs))
 

@@ -72,7 +72,8 @@ def _judged(args: argparse.Namespace) -> Iterator[tuple[str, Path, Verdict]]:
     with_masks = [(name, file, file.with_name(f"{name}_organs.nii.gz")) for name, file in files]
     for name, file, organs in [row for row in with_masks if row[2].exists()][first - 1 :: step]:
         masks = read_scan(organs)
-        looks = [look(method, read_scan(file), magnification) for magnification in MAGNIFICATIONS]
+        scan = read_scan(file)
+        looks = [look(method, scan, magnification) for magnification in MAGNIFICATIONS]
         yield name, file, judge(looks, read_masks(masks.hu.astype(int), masks.geometry))
 
 

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.geometry import Geometry
-from VertebraLabelingLib.core.labelling import LabelledPoint
+from VertebraLabelingLib.core.labelling import LabelledPoint, positions_of
 from VertebraLabelingLib.core.readers import read_scan
 
 Points = tuple[LabelledPoint, ...]
@@ -59,7 +59,7 @@ def check_points(points: Points) -> None:
     """
     if len(points) < 2:
         return
-    places = np.array([point.position_lps_mm for point in points])
+    places = positions_of(points)
     steps = np.diff([point.level for point in points])
     gaps_mm = np.linalg.norm(np.diff(places, axis=0), axis=1) / steps
     if not MIN_SPACING_MM <= np.median(gaps_mm) <= MAX_SPACING_MM:

@@ -53,7 +53,7 @@ def _prepared(sample: Sample, settings: SequenceSettings) -> _Prepared:
     found = sample.evidence
     steps = steps_along_spine(found.positions_lps_mm, found.scores)
     order = steps.order
-    ordered = Evidence(found.positions_lps_mm[order], found.level_log_probs[order], found.scores[order])
+    ordered = found.taken(order)
     return _Prepared(ordered, sample.truth[order], build_chain(ordered, steps, settings))
 
 

@@ -68,9 +68,9 @@ def crop(sample: Sample, rng: np.random.Generator) -> Sample:
 
 
 def _picked(sample: Sample, kept: NDArray[np.bool_]) -> Sample:
-    evidence = sample.evidence
-    part = Evidence(evidence.positions_lps_mm[kept], evidence.level_log_probs[kept], evidence.scores[kept])
-    return replace(sample, evidence=part, truth=sample.truth[kept], regions=sample.regions[kept], missed=0)
+    return replace(
+        sample, evidence=sample.evidence.taken(kept), truth=sample.truth[kept], regions=sample.regions[kept], missed=0
+    )
 
 
 def regions_of(level_log_probs: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -34,6 +35,10 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def taken(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Evidence:
+        """The candidates of a mask (n,), or of indices in their order."""
+        return Evidence(self.positions_lps_mm[index], self.level_log_probs[index], self.scores[index])
+
 
 @dataclass(frozen=True)
 class LabelledPoint:
@@ -48,6 +53,11 @@ class LabelledPoint:
     def is_uncertain(self) -> bool:
         """Whether the name is more probably wrong than right."""
         return self.probability < UNCERTAIN_BELOW
+
+
+def positions_of(points: Iterable[LabelledPoint]) -> NDArray[np.float64]:
+    """(n, 3) positions, LPS mm; (0, 3) without a point."""
+    return np.array([point.position_lps_mm for point in points], float).reshape(-1, 3)
 
 
 @dataclass(frozen=True)

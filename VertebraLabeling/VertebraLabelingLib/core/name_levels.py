@@ -122,7 +122,7 @@ def _anchors(decoded: Decoded, settings: CertaintySettings) -> tuple[Level, ...]
     """Levels in view that fix the counting: dens, first and last rib, sacrum; each seen, not merely counted to."""
     levels = {Level(level) for _, level in decoded.path}
     seen = [Level(level) for c, level in decoded.path if _is_seen(decoded, c, level, settings)]
-    return tuple(level for level in seen if _is_anchor(level, levels))
+    return tuple(level for level in seen if is_anchor(level, levels))
 
 
 def _is_seen(decoded: Decoded, candidate: int, level: int, settings: CertaintySettings) -> bool:
@@ -130,7 +130,7 @@ def _is_seen(decoded: Decoded, candidate: int, level: int, settings: CertaintySe
     return bool(own >= settings.anchor_evidence and decoded.posterior[candidate, level] >= settings.anchor_probability)
 
 
-def _is_anchor(level: Level, levels: set[Level]) -> bool:
+def is_anchor(level: Level, levels: set[Level]) -> bool:
     """Whether a level tells itself; a rib is the first or last only when the vertebra beyond it is in view."""
     if level in (Level.C1, Level.C2, Level.S1):
         return True

@@ -77,7 +77,7 @@ def decode(evidence: Evidence, settings: SequenceSettings = DEFAULT_SETTINGS) ->
     if len(evidence) == 0:
         return Labelling(())
     steps = steps_along_spine(evidence.positions_lps_mm, evidence.scores)
-    ordered = _reordered(evidence, steps.order)
+    ordered = evidence.taken(steps.order)
     chain = build_chain(ordered, steps, settings)
     belief = posterior(chain)
     if belief.levels.sum(axis=1).max() < LEAST_VERTEBRA:
@@ -176,10 +176,6 @@ def _missed_levels(path: list[State], distance_mm: Array, scale: float, settings
         likely = max(ways[above, below], key=lambda r: _route_log_density(distance, at, r, settings).item())
         missed.append(likely.missed)
     return missed
-
-
-def _reordered(evidence: Evidence, order: NDArray[np.intp]) -> Evidence:
-    return Evidence(evidence.positions_lps_mm[order], evidence.level_log_probs[order], evidence.scores[order])
 
 
 def _require_numbers(evidence: Evidence) -> None:

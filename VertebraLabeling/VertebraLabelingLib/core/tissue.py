@@ -18,4 +18,4 @@ def in_tissue(evidence: Evidence, scan: Scan) -> Evidence:
     offsets = np.indices((3, 3, 3)).reshape(3, -1).T - 1
     z, y, x = np.moveaxis(np.clip(index[:, None] + offsets, 0, size - 1), -1, 0)
     keep = scan.hu[z, y, x].mean(axis=1) > LEAST_HU
-    return Evidence(evidence.positions_lps_mm[keep], evidence.level_log_probs[keep], evidence.scores[keep])
+    return evidence.taken(keep)

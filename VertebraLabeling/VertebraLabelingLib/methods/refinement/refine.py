@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ...core.labelling import Labelling
+from ...core.labelling import Labelling, positions_of
 from ...core.progress import Progress, silent
 from ...core.scan import Scan
 from ...engines.network import Network, load_network
@@ -49,7 +49,7 @@ class Refinement:
 
     def refined(self, scan: Scan, labelling: Labelling, progress: Progress = silent) -> Labelling:
         """The labelling with better positions; names, order, probabilities and remarks stay."""
-        before = np.array([point.position_lps_mm for point in labelling.points]).reshape(-1, 3)
+        before = positions_of(labelling.points)
         after = self.positions(scan, before, progress)
         pairs = zip(labelling.points, after.tolist(), strict=True)
         return replace(labelling, points=tuple(replace(point, position_lps_mm=tuple(p)) for point, p in pairs))
