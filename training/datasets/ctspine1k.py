@@ -14,6 +14,7 @@ from pathlib import Path
 
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import InputError
+from VertebraLabelingLib.core.formats.common import load_text
 
 from .annotated import Annotated, Points, safe_id
 from .masks import points_of_labels
@@ -66,7 +67,7 @@ def _splits(folder: Path) -> dict[str, str]:
     file = next(folder.rglob("data_split.txt"), None)
     splits: dict[str, str] = {}
     split = None
-    for line in file.read_text(encoding="utf-8-sig").splitlines() if file else ():
+    for line in load_text(file).splitlines() if file else ():
         entry = line.strip()
         if entry.endswith(":"):
             split = next((_SPLIT_WORDS[word] for word in _SPLIT_WORDS if word in entry.lower()), None)

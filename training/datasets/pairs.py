@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from VertebraLabelingLib.core.formats import read_points
+from VertebraLabelingLib.core.formats.common import load_text
 
 from .annotated import Annotated, Points, safe_id, scan_geometry
 
@@ -65,5 +66,5 @@ def _stem(points: Path) -> str:
 def _patients(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
-    rows = csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines())
+    rows = csv.DictReader(load_text(file).splitlines())
     return {row["id"]: row["patient"] for row in rows if row.get("id") and row.get("patient")}

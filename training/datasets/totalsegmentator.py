@@ -14,6 +14,7 @@ from pathlib import Path
 
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
 from VertebraLabelingLib.core.errors import InputError
+from VertebraLabelingLib.core.formats.common import load_text
 
 from .annotated import Annotated, Points, safe_id
 from .masks import points_of_labels, points_of_masks
@@ -70,5 +71,5 @@ def _splits(file: Path) -> dict[str, str]:
     """Split of each subject; none without the file."""
     if not file.is_file():
         return {}
-    rows = csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(), delimiter=";")
+    rows = csv.DictReader(load_text(file).splitlines(), delimiter=";")
     return {row["image_id"]: row["split"] for row in rows if row.get("image_id") and row.get("split")}

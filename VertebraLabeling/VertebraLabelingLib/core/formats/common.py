@@ -23,7 +23,7 @@ def load_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file; give a point file.") from error
+        raise InputError(f"{path} is not text in UTF-8; save it so, or give another file.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror or error}); check the path.") from error
 
