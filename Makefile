@@ -19,9 +19,14 @@ else
 LABEL_STAMP := $(TORCH_STAMP)
 endif
 DEV_STAMP := $(VENV)/.installed-dev
+# the tests of the Slicer module on another version of slicer-core than pip's newest, without torch
+SLICER_CORE ?= 5.12.4
+SLICER_VENV := .venv-slicer
+SLICER_PYTHON := $(SLICER_VENV)/bin/python
+SLICER_STAMP := $(SLICER_VENV)/.installed-$(SLICER_CORE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup label test test-slow lint bench clean
+.PHONY: help setup label test test-slow test-slicer lint bench clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1@\2/' | column -t -s '@' 2>/dev/null \
@@ -49,6 +54,9 @@ test: $(DEV_STAMP) ## the quick tests
 test-slow: $(DEV_STAMP) ## the slow tests
 	$(VENV_PYTHON) -m pytest -m "slow and not slicer and not gpu" $(ARGS)
 
+test-slicer: $(SLICER_STAMP) ## the Slicer module's quick tests on a chosen slicer-core: make test-slicer [SLICER_CORE=5.12.4]
+	$(SLICER_PYTHON) -m pytest -m "not slow and not slicer and not gpu" Testing/mrml Testing/widget $(ARGS)
+
 lint: $(DEV_STAMP) ## style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -57,8 +65,8 @@ lint: $(DEV_STAMP) ## style and types
 bench: $(DEV_STAMP) ## time and memory: a whole body beside a plain U-Net, and a training step
 	$(VENV_PYTHON) -m training bench $(ARGS)
 
-clean: ## remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+clean: ## remove .venv, .venv-slicer and caches
+	rm -rf $(VENV) $(SLICER_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_PYTHON):
@@ -70,15 +78,27 @@ $(TORCH_STAMP): pyproject.toml | $(VENV_PYTHON)
 	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable .
 	@touch $@
 
-# everything but torch, with the extra "light" in its place, read from what pip has noted of the package
+# everything but torch, with some extras in its place, read from what pip has noted of the package
+REQUIREMENTS_WITHOUT_TORCH = -c 'from importlib.metadata import requires; import sys; \
+	wanted = [f"extra == \"{extra}\"" for extra in sys.argv[1:]]; \
+	print(*(r.partition(";")[0] for r in requires("vertebra-labeling") \
+		if ("extra ==" not in r and not r.startswith("torch")) or any(r.endswith(w) for w in wanted)), sep="\n")'
+
 $(ONNX_STAMP): pyproject.toml | $(VENV_PYTHON)
 	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --no-deps --editable .
-	$(VENV_PYTHON) -c 'from importlib.metadata import requires; print(*(r.partition(";")[0] \
-		for r in requires("vertebra-labeling") if ("extra ==" not in r and not r.startswith("torch")) \
-		or r.endswith("extra == \"light\"")), sep="\n")' > $(VENV)/light.txt
+	$(VENV_PYTHON) $(REQUIREMENTS_WITHOUT_TORCH) light > $(VENV)/light.txt
 	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --requirement $(VENV)/light.txt
 	@touch $@
 
+$(SLICER_STAMP): pyproject.toml
+	$(PYTHON) -m venv $(SLICER_VENV)
+	$(SLICER_PYTHON) -m pip install --quiet $(PIP_ARGS) --no-deps --editable .
+	$(SLICER_PYTHON) $(REQUIREMENTS_WITHOUT_TORCH) light dicom slicer > $(SLICER_VENV)/slicer.txt
+	$(SLICER_PYTHON) -m pip install --quiet $(PIP_ARGS) --requirement $(SLICER_VENV)/slicer.txt \
+		slicer-core==$(SLICER_CORE) pytest hypothesis psutil
+	@rm -f $(SLICER_VENV)/.installed-*
+	@touch $@
+
 $(DEV_STAMP): $(TORCH_STAMP)
-	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable ".[train,slicer,dev]"
+	$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) --editable ".[train,slicer,dicom,dev]"
 	@touch $@

@@ -49,3 +49,11 @@ def test_the_summary(labelling, text):
 def test_a_point_is_uncertain_below_the_threshold_only():
     at, below = (LabelledPoint(Level.L1, (0, 0, 0), p) for p in (UNCERTAIN_BELOW, UNCERTAIN_BELOW - 1e-9))
     assert (at.is_uncertain, below.is_uncertain) == (False, True)
+
+
+def test_confirmed_points_are_named_in_the_summary_and_never_uncertain():
+    held = [LabelledPoint(Level(n), (0.0, 0.0, -20.0 * n), 0.1, confirmed=True) for n in range(6)]
+    assert not held[0].is_uncertain
+    few = Labelling((*held[:2], L4), anchors=(Level.C1, Level.C2))
+    assert few.summary() == "C1-L4, 3 vertebrae, level certain, confirmed: C1, C2"
+    assert Labelling(tuple(held)).summary() == "C1-C6, 6 vertebrae, level certain, confirmed: C1 ... C6 (6)"

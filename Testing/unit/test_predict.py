@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from VertebraLabelingLib import __version__, outputs, predict
+from VertebraLabelingLib import __version__, options, outputs, predict
+from VertebraLabelingLib.console import table
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import NothingFoundError, UsageError
 from VertebraLabelingLib.core.formats import read_points
@@ -61,7 +62,7 @@ def method(monkeypatch):
     def install(evidence=None, between=lambda: None):
         fake = FakeMethod(sure_evidence() if evidence is None else evidence, between)
         fake.calls = []
-        monkeypatch.setattr(predict, "load_method", lambda *args: fake.calls.append(args) or fake)
+        monkeypatch.setattr(options, "load_method", lambda *args: fake.calls.append(args) or fake)
         return fake
 
     return install
@@ -157,7 +158,7 @@ def test_table(method, body, out, capsys):
 def test_table_tells_alternatives_remarks_and_doubt():
     point = LabelledPoint(Level.T9, (1.0, 2.0, -3.0), 0.4, "uncertain")
     other = Alternative((Level.T10,), 1, 0.18)
-    text = predict.table(Labelling((point,), (other,), (), False, ("L3 between L2 and L4 not found",)))
+    text = table(Labelling((point,), (other,), (), False, ("L3 between L2 and L4 not found",)))
     assert re.search(r"T9 .* 40%  uncertain", text)
     assert "1 level lower (18%)" in text
     assert "L3 between L2 and L4 not found" in text

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from VertebraLabelingLib import predict
+from VertebraLabelingLib import options, predict
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import CancelledError, ModelError
 from VertebraLabelingLib.core.formats import read_points
@@ -271,7 +271,7 @@ def test_the_command_refines_and_the_record_names_the_weights(switch, moved, tmp
     pytest.importorskip("torch")
     ct, output = tmp_path / "ct.nii.gz", tmp_path / "out.mrk.json"
     sitk.WriteImage(bodies().to_sitk(), str(ct))
-    monkeypatch.setattr(predict, "load_method", lambda *args: Found())
+    monkeypatch.setattr(options, "load_method", lambda *args: Found())
     monkeypatch.setattr("VertebraLabelingLib.methods.refinement.load_shipped", lambda *args: refinement())
     assert predict.main(["label", str(ct), "--output", str(output), "--device", "cpu", "--quiet", *switch]) == 0
     positions = np.array([point.position_lps_mm for point in read_points(output)])

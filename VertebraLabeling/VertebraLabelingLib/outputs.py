@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,10 +10,16 @@ from functools import partial
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from .core.errors import UsageError
 from .core.files import require_writable_folder
 from .record import record_path
+
+if TYPE_CHECKING:
+    from .core.formats.dicom_sr import DicomSource
+    from .pipeline import LabelledScan
+    from .record import RunSettings
 
 Writer = Callable[[Path], object]
 """Writes one file to the path it is given; what it returns does not matter."""
@@ -26,10 +33,11 @@ class OutputPaths:
     csv: Path | None = None
     verse: Path | None = None
     preview: Path | None = None
+    sr: Path | None = None
 
     def named(self) -> dict[str, Path]:
         """The files that will be written, by what they are."""
-        paths = {"markups": self.markups, "csv": self.csv, "verse": self.verse, "preview": self.preview}
+        paths = vars(self)
         return {name: path for name, path in paths.items() if path} | {"record": record_path(self.markups)}
 
     def check(self, source: Path) -> None:
@@ -38,6 +46,9 @@ class OutputPaths:
         _require_suffix(self.csv, "--csv", ".csv")
         _require_suffix(self.verse, "--verse", ".json", unlike=".mrk.json")
         _require_suffix(self.preview, "--preview", ".png")
+        _require_suffix(self.sr, "--sr", ".dcm")
+        if self.sr:
+            _require_dicom(source)
         paths = list(self.named().values())
         _require_distinct(paths, source)
         for path in paths:
@@ -51,6 +62,14 @@ def _require_suffix(path: Path | None, option: str, suffix: str, unlike: str | N
         raise UsageError(f"{option} '{path}' must end with {suffix}, not {unlike}.")
     if not name.endswith(suffix):
         raise UsageError(f"{option} '{path}' must end with {suffix}.")
+
+
+def _require_dicom(source: Path) -> None:
+    """UsageError for a file that is no DICOM: a report refers to the images it is about."""
+    from .core.dicom import is_dicom_file
+
+    if source.is_file() and not is_dicom_file(source):
+        raise UsageError(f"--sr needs DICOM input, and '{source}' is none; give the DICOM folder, or leave out --sr.")
 
 
 def _require_distinct(paths: list[Path], source: Path) -> None:
@@ -74,6 +93,36 @@ def _require_writable(path: Path) -> None:
 def nearest_folder(path: Path) -> Path:
     """The closest folder above `path` that exists; missing ones below it are made when the results are written."""
     return next(folder for folder in path.absolute().parents if folder.exists())
+
+
+def writers(
+    outputs: OutputPaths,
+    result: LabelledScan,
+    settings: RunSettings,
+    seconds: Mapping[str, float],
+    images: DicomSource | None = None,
+) -> dict[Path, Writer]:
+    """What writes each output file of a labelling, for `write_together`.
+
+    images: those that a DICOM report refers to, needed for one.
+    """
+    from .core.formats import write_points
+    from .record import run_record
+
+    scan, labelling = result.scan, result.labelling
+    points = partial(write_points, labelling=labelling, geometry=scan.geometry)
+    chosen: dict[Path, Writer] = {path: points for path in (outputs.markups, outputs.csv, outputs.verse) if path}
+    if outputs.preview:
+        from .preview import draw_preview
+
+        chosen[outputs.preview] = lambda path: draw_preview(path, scan, labelling, settings.phantom)
+    if outputs.sr and images:
+        from .core.formats.dicom_sr import write_sr
+
+        chosen[outputs.sr] = lambda path: write_sr(path, labelling.points, images)
+    record = json.dumps(run_record(scan, labelling, settings, seconds), indent=2, allow_nan=False) + "\n"
+    chosen[record_path(outputs.markups)] = lambda path: path.write_text(record, encoding="utf-8")
+    return chosen
 
 
 def write_together(writers: Mapping[Path, Writer]) -> None:

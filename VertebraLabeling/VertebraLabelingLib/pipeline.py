@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .core.anatomy import Level
+from .core.anchors import check_anchors, confirmed, unclaimed
 from .core.checks import check_ct
-from .core.errors import NothingFoundError
+from .core.errors import InputError, NothingFoundError
 from .core.geometry import Geometry
 from .core.labelling import UNCERTAIN_BELOW, Evidence, LabelledPoint, Labelling, positions_of
 from .core.prepare import prepare
@@ -55,27 +56,34 @@ class LabelledScan:
 
 
 def label_scan(
-    scan: Scan, method: Method, progress: Progress = silent, decode: bool = True, refine: Refine | None = None
+    scan: Scan,
+    method: Method,
+    progress: Progress = silent,
+    decode: bool = True,
+    refine: Refine | None = None,
+    anchors: Sequence[LabelledPoint] = (),
 ) -> LabelledScan:
     """Name the vertebrae of a CT.
 
     decode: False skips the sequence decoder and takes each candidate's most likely level (the paper's own system).
     refine: local refinement of the named points, None for none.
-    Raises InputError when the scan is not like a CT, NothingFoundError when no vertebra is in view, and whatever
-    `progress` raises to stop the run.
+    anchors: points that the user has confirmed; they are in the labelling exactly, and all others are named by them.
+    Raises InputError when the scan is not like a CT or anchors contradict each other, NothingFoundError when no
+    vertebra is in view and none is confirmed, and whatever `progress` raises to stop the run.
     """
     watch = Stopwatch()
     progress("checking", 0.0)
     with watch.stage("check"):
         scan = check_ct(scan)
+        _check_anchors(anchors, scan)
     progress("preparing", 0.02)
     with watch.stage("prepare"):
         prepared = prepare(scan)
     with watch.stage("find"):
-        evidence = inside(method.find(prepared, part(progress, 0.08, 0.95)), scan.geometry)
+        evidence = inside(_found(method, prepared, part(progress, 0.08, 0.95), anchors), scan.geometry)
     progress("naming", 0.95)
     with watch.stage("name"):
-        labelling = decode_sequence(evidence) if decode else most_likely(evidence)
+        labelling = decode_sequence(evidence, anchors=anchors) if decode else most_likely(evidence, anchors)
     if not labelling.points or is_lone_guess(labelling):
         raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
     if refine is not None:
@@ -83,6 +91,23 @@ def label_scan(
             labelling = refine(scan, labelling, part(progress, 0.96, 1.0))
     progress("naming", 1.0)
     return LabelledScan(scan, with_border_remarks(labelling, scan.geometry), watch.seconds)
+
+
+def _check_anchors(anchors: Sequence[LabelledPoint], scan: Scan) -> None:
+    """InputError as `check_anchors`, and for anchors none of which lies in the scan: they belong to another one."""
+    check_anchors(anchors)
+    if anchors and not scan.geometry.contains_lps(positions_of(anchors)).any():
+        raise InputError(f"None of the confirmed points lies inside '{scan.name}'; give points that belong to it.")
+
+
+def _found(method: Method, prepared: Scan, progress: Progress, anchors: Sequence[LabelledPoint]) -> Evidence:
+    """What the method finds; to find nothing is no failure where the user has confirmed something."""
+    try:
+        return method.find(prepared, progress)
+    except NothingFoundError:
+        if not anchors:
+            raise
+        return Evidence(np.empty((0, 3)), np.empty((0, len(Level))), np.empty(0))
 
 
 def inside(evidence: Evidence, geometry: Geometry) -> Evidence:
@@ -111,14 +136,20 @@ def _beside_border(point: LabelledPoint) -> LabelledPoint:
     return replace(point, remark="; ".join(filter(None, (point.remark, "next to the border of the scan"))))
 
 
-def most_likely(evidence: Evidence) -> Labelling:
-    """Every candidate under its most likely level, the likelier one where two want the same; no sequence."""
-    levels = np.argmax(evidence.level_log_probs, axis=1)
-    probabilities = evidence.scores * np.exp(np.max(evidence.level_log_probs, axis=1, initial=-np.inf))
+def most_likely(evidence: Evidence, anchors: Sequence[LabelledPoint] = ()) -> Labelling:
+    """Every candidate under its most likely level, the likelier one where two want the same; no sequence.
+
+    anchors: take the place of the candidates that they stand for, and their levels from all others.
+    """
+    free = unclaimed(evidence, anchors)
+    levels = np.argmax(free.level_log_probs, axis=1)
+    probabilities = free.scores * np.exp(np.max(free.level_log_probs, axis=1, initial=-np.inf))
     best: dict[Level, LabelledPoint] = {}
     for index in np.argsort(probabilities):
-        x, y, z = (float(v) for v in evidence.positions_lps_mm[index])
+        x, y, z = (float(v) for v in free.positions_lps_mm[index])
         level = Level(int(levels[index]))
         best[level] = LabelledPoint(level, (x, y, z), float(probabilities[index]))
+    best |= {anchor.level: confirmed(anchor) for anchor in anchors}
     remark = "every level named by itself, without a look at the order"
-    return Labelling(tuple(best[level] for level in sorted(best)), level_certain=False, remarks=(remark,))
+    held = tuple(sorted(anchor.level for anchor in anchors))
+    return Labelling(tuple(best[v] for v in sorted(best)), anchors=held, level_certain=False, remarks=(remark,))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 
 if TYPE_CHECKING:
-    from .core.labelling import Labelling
+    from .core.labelling import LabelledPoint, Labelling
     from .core.scan import Scan
 
 FORMAT = "vertebra-labeling-run/1"
@@ -52,16 +52,28 @@ def run_record(scan: Scan, labelling: Labelling, settings: RunSettings, seconds:
         "exit_code": 0,
         "versions": {"vertebra-labeling": __version__, "python": platform.python_version(), **_library_versions()},
         "platform": platform.platform(),
-        "settings": vars(settings) | {"weights_sha256": dict(settings.weights_sha256)},
+        "settings": settings_values(settings),
         "input": {
             "name": scan.name,
             "size_ijk": list(scan.geometry.shape_zyx[::-1]),
             "spacing_ijk_mm": [float(s) for s in scan.geometry.spacing_xyz_mm],
         },
         "notes": list(scan.notes),
+        "confirmed": _confirmed_values(labelling),
         "labelling": labelling_values(labelling),
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
     }
+
+
+def settings_values(settings: RunSettings) -> dict[str, Any]:
+    """Settings as plain JSON values."""
+    return vars(settings) | {"weights_sha256": dict(settings.weights_sha256)}
+
+
+def _confirmed_values(labelling: Labelling) -> dict[str, Any]:
+    """How many points the user had confirmed before the run, and which."""
+    levels = [point.level.name for point in labelling.points if point.confirmed]
+    return {"count": len(levels), "levels": levels}
 
 
 def labelling_values(labelling: Labelling) -> dict[str, Any]:
@@ -71,15 +83,7 @@ def labelling_values(labelling: Labelling) -> dict[str, Any]:
         "level_certain": labelling.level_certain,
         "anchors": [level.name for level in labelling.anchors],
         "remarks": list(labelling.remarks),
-        "points": [
-            {
-                "level": point.level.name,
-                "position_lps_mm": [float(v) for v in point.position_lps_mm],
-                "probability": float(point.probability),
-                "remark": point.remark,
-            }
-            for point in labelling.points
-        ],
+        "points": [point_values(point) for point in labelling.points],
         "alternatives": [
             {
                 "shift": other.shift,
@@ -88,6 +92,17 @@ def labelling_values(labelling: Labelling) -> dict[str, Any]:
             }
             for other in labelling.alternatives
         ],
+    }
+
+
+def point_values(point: LabelledPoint) -> dict[str, Any]:
+    """A point as plain JSON values; position in LPS mm."""
+    return {
+        "level": point.level.name,
+        "position_lps_mm": [float(v) for v in point.position_lps_mm],
+        "probability": float(point.probability),
+        "remark": point.remark,
+        "confirmed": point.confirmed,
     }
 
 

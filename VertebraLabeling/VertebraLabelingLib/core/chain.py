@@ -79,12 +79,26 @@ class Posterior:
     none: float
 
 
+def log_total(chain: Chain) -> float:
+    """Log of the sum over all paths and scales, the empty path included."""
+    return _log_sum(_visited(chain))
+
+
 def posterior(chain: Chain) -> Posterior:
     """Sums over all paths and scales, the empty path included (forward-backward)."""
-    arrived = chain.messages(np.logaddexp) + chain.unary.T[:, None, :] + chain.scale[:, None]
-    through = arrived + chain.onwards(np.logaddexp)
-    log_total = float(np.logaddexp.reduce(np.append(arrived.ravel(), 0.0)))
-    return Posterior(np.exp(through - log_total).sum(axis=1).T, float(np.exp(-log_total)))
+    visited = _visited(chain)
+    total = _log_sum(visited)
+    through = visited + chain.onwards(np.logaddexp)
+    return Posterior(np.exp(through - total).sum(axis=1).T, float(np.exp(-total)))
+
+
+def _visited(chain: Chain) -> Array:
+    """(m, k, n): sum over the ways to arrive at each state, its own unary term and the scale's prior included."""
+    return chain.messages(np.logaddexp) + chain.unary.T[:, None, :] + chain.scale[:, None]
+
+
+def _log_sum(visited: Array) -> float:
+    return float(np.logaddexp.reduce(np.append(visited.ravel(), 0.0)))
 
 
 class BestPaths:

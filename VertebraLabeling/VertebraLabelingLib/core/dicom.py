@@ -67,14 +67,17 @@ def read_dicom_file(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
     return _execute(_reader(path), path), ()
 
 
-def read_dicom_folder(folder: Path) -> tuple[sitk.Image, tuple[str, ...]]:
+def read_dicom_folder(folder: Path, subfolders: bool = True) -> tuple[sitk.Image, tuple[str, ...]]:
     """Volume of the CT series with most slices in `folder` and its sub-folders, with notes on choices and repairs.
+
+    subfolders: False leaves the sub-folders out.
 
     Slices are sorted by their position along the normal, never by name or number; origin, spacing and direction come
     from the positions.  Slices at one place (repeated exports, phases) count once.  Unequal gaps are interpolated to
     equal ones.  InputError when there is no CT series, a gap exceeds `MAX_FILLED_GAP_MM`, or the gantry was tilted.
     """
-    headers = [h for h in (_header(p) for p in sorted(folder.rglob("*")) if _may_be_dicom(p)) if h is not None]
+    paths = sorted(folder.rglob("*") if subfolders else folder.iterdir())
+    headers = [h for h in (_header(p) for p in paths if _may_be_dicom(p)) if h is not None]
     if not headers:
         raise InputError(f"The folder {folder} holds no DICOM image slices; give a folder with one CT series.")
     _require_ct({h.modality for h in headers}, folder)

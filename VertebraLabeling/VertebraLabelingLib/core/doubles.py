@@ -25,7 +25,7 @@ def merge_doubles(evidence: Evidence) -> Evidence:
     stronger keeps its score and levels and moves to the mean of both, weighted by score, since two peaks inside one
     body lie on both sides of its centre.
     """
-    limits_mm = SAME_BODY_SHARE * np.exp(evidence.level_log_probs) @ _spacings_mm()
+    limits_mm = SAME_BODY_SHARE * np.exp(evidence.level_log_probs) @ typical_spacings_mm()
     groups: list[list[int]] = []
     for candidate in np.argsort(-evidence.scores, kind="stable"):
         first = [group[0] for group in groups]
@@ -42,7 +42,7 @@ def merge_doubles(evidence: Evidence) -> Evidence:
 
 
 @cache
-def _spacings_mm() -> NDArray[np.float64]:
+def typical_spacings_mm() -> NDArray[np.float64]:
     """(28,) mean distance from each level to its most likely successor; S2 as S1."""
     following = {level: max(after, key=after.__getitem__) for level in Level if (after := successors(level))}
     spacings = [spacing_mm(level, following[level])[0] for level in Level if level in following]

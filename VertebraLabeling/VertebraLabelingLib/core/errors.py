@@ -19,6 +19,14 @@ class UsageError(VertebraLabelingError):
     exit_code = 2
 
 
+class CorrectionError(UsageError):
+    """The correction of a column cannot be done, or its points cannot be written as they are."""
+
+
+class LockedError(CorrectionError):
+    """The correction would rename or drop points that the user has confirmed."""
+
+
 class InputError(VertebraLabelingError):
     """The input cannot be read or is not a CT."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ from .anatomy import Level
 
 UNCERTAIN_BELOW = 0.5
 """Points of lower probability are marked wherever they are shown."""
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,21 @@ class Evidence:
 
 @dataclass(frozen=True)
 class LabelledPoint:
-    """One named vertebra: centroid in LPS mm, probability 0..1 that the name is right, remark for the user."""
+    """One named vertebra: centroid in LPS mm, probability 0..1 that the name is right, remark for the user.
+
+    confirmed: the user says that name and place are right; nothing renames or moves the point.
+    """
 
     level: Level
     position_lps_mm: tuple[float, float, float]
     probability: float = 1.0
     remark: str = ""
+    confirmed: bool = False
 
     @property
     def is_uncertain(self) -> bool:
         """Whether the name is more probably wrong than right."""
-        return self.probability < UNCERTAIN_BELOW
+        return not self.confirmed and self.probability < UNCERTAIN_BELOW
 
 
 def positions_of(points: Iterable[LabelledPoint]) -> NDArray[np.float64]:
@@ -91,7 +96,8 @@ class Alternative:
 class Labelling:
     """The consistent final list, cranio-caudal, with what else it could be.
 
-    level_certain: False when the whole column could be one level off.  anchors: levels in view that fix the counting.
+    level_certain: False when the whole column could be one level off.  anchors: levels that fix the counting, because
+    they are in view or confirmed.
     remarks: sentences about the labelling as a whole.
     """
 
@@ -115,10 +121,23 @@ class Labelling:
         return f"{extent}, {count} vertebra{'e' if count > 1 else ''}, {self._certainty()}"
 
     def _certainty(self) -> str:
-        names = ", ".join(level.name for level in self.anchors)
-        seen = f"{names} in view" if names else "nothing to count from"
-        if self.level_certain:
-            return f"level certain: {seen}"
-        if not self.alternatives:
-            return f"level unsure: {seen}"
-        return f"level unsure: {seen}; could be {self.alternatives[0].describe()}"
+        """Such as ``level certain: L5, S1 in view`` or ``level certain, confirmed: L3; S1 in view``."""
+        kind = "certain" if self.level_certain else "unsure"
+        words = f"level {kind}{self._reasons()}"
+        doubt = not self.level_certain and self.alternatives
+        return f"{words}; could be {self.alternatives[0].describe()}" if doubt else words
+
+    def _reasons(self) -> str:
+        confirmed = [point.level for point in self.points if point.confirmed]
+        seen = ", ".join(level.name for level in self.anchors if level not in confirmed)
+        view = f"{seen} in view" if seen else ""
+        if not confirmed:
+            return f": {view or 'nothing to count from'}"
+        return f", confirmed: {_named(confirmed)}" + (f"; {view}" if view else "")
+
+
+def _named(levels: Sequence[Level]) -> str:
+    """Such as ``T9, L3``, or ``T9 ... L5 (9)`` for more than a line should hold."""
+    if len(levels) <= _MOST_NAMED:
+        return ", ".join(level.name for level in levels)
+    return f"{levels[0].name} ... {levels[-1].name} ({len(levels)})"

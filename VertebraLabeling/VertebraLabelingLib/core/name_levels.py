@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -43,7 +43,8 @@ class Decoded:
 
     evidence: n candidates, cranio-caudal.  posterior: (n, 28) probability that a candidate is a vertebra of a level.
     path: (candidate, level) of the best labelling.  best_through: best path that gives one candidate another level.
-    missed: per step of the path, the levels that were probably overlooked.
+    missed: per step of the path, the levels that were probably overlooked.  held: candidates that are anchors -> the
+    point that each becomes.
     """
 
     evidence: Evidence
@@ -51,6 +52,7 @@ class Decoded:
     path: Path
     best_through: Callable[[tuple[int, int]], Path]
     missed: list[Missed]
+    held: Mapping[int, LabelledPoint] = field(default_factory=dict)
 
 
 def named(decoded: Decoded, settings: CertaintySettings) -> Labelling:
@@ -68,6 +70,8 @@ def named(decoded: Decoded, settings: CertaintySettings) -> Labelling:
 
 def _point(decoded: Decoded, state: tuple[int, int]) -> LabelledPoint:
     candidate, level = state
+    if candidate in decoded.held:
+        return decoded.held[candidate]
     x, y, z = (float(v) for v in decoded.evidence.positions_lps_mm[candidate])
     probability = float(min(1.0, decoded.posterior[candidate, level]))
     return LabelledPoint(Level(level), (x, y, z), probability, "uncertain" if probability < UNCERTAIN_BELOW else "")
@@ -119,10 +123,14 @@ def _shift(level: Level, other: Level) -> int:
 
 
 def _anchors(decoded: Decoded, settings: CertaintySettings) -> tuple[Level, ...]:
-    """Levels in view that fix the counting: dens, first and last rib, sacrum; each seen, not merely counted to."""
+    """Levels that fix the counting: those confirmed, and dens, first and last rib, sacrum if seen, not counted to."""
     levels = {Level(level) for _, level in decoded.path}
-    seen = [Level(level) for c, level in decoded.path if _is_seen(decoded, c, level, settings)]
-    return tuple(level for level in seen if is_anchor(level, levels))
+    return tuple(
+        Level(level)
+        for candidate, level in decoded.path
+        if candidate in decoded.held
+        or (_is_seen(decoded, candidate, level, settings) and is_anchor(Level(level), levels))
+    )
 
 
 def _is_seen(decoded: Decoded, candidate: int, level: int, settings: CertaintySettings) -> bool:

@@ -21,8 +21,10 @@ _MAX_COMPRESSION = 1100
 _DETACHED_HEADERS = (".nhdr", ".mhd", ".hdr")
 
 
-def read_scan(path: Path) -> Scan:
+def read_scan(path: Path, subfolders: bool = True) -> Scan:
     """The CT in a file (.nii, .nii.gz, .nrrd, .mha, .mhd, .dcm ...) or in a folder of DICOM slices.
+
+    subfolders: whether slices in the sub-folders of a folder count as well.
 
     Values are as the file scales them (HU where the file is right; `checks.check_ct` judges that), voxels that are not
     numbers become air.  `Scan.name` is the file or folder name, `Scan.notes` say what was chosen or repaired.
@@ -31,15 +33,15 @@ def read_scan(path: Path) -> Scan:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     path = Path(path)
     try:
-        return _read(path)
+        return _read(path, subfolders)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror or error}); check path and permissions.") from error
     except MemoryError as error:
         raise MemoryExhaustedError(f"{path} does not fit into memory; crop it to the spine.") from error
 
 
-def _read(path: Path) -> Scan:
-    image, notes = _read_image(path)
+def _read(path: Path, subfolders: bool) -> Scan:
+    image, notes = _read_image(path, subfolders)
     # the view spares one copy of the volume
     hu = sitk.GetArrayViewFromImage(image).astype(np.float32)
     if image.HasMetaDataKey("vox_offset") and path.suffix.lower() not in _DETACHED_HEADERS:
@@ -48,11 +50,11 @@ def _read(path: Path) -> Scan:
     return Scan(hu, geometry_of(image), path.name, notes)
 
 
-def _read_image(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
+def _read_image(path: Path, subfolders: bool) -> tuple[sitk.Image, tuple[str, ...]]:
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path.")
     if path.is_dir():
-        return read_dicom_folder(path)
+        return read_dicom_folder(path, subfolders)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
     return read_dicom_file(path) if is_dicom_file(path) else (_read_volume_file(path), ())

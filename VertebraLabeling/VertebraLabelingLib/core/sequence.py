@@ -10,6 +10,10 @@ path ("all candidates are false detections"), of
   against the pair's spacing times the scan's scale, and offset across the local axis, both Student t;
 * the scan's scale (stature, and errors of the voxel size), on a grid with a normal prior.
 
+Anchors, points that the user has confirmed, are candidates that every path visits with their level; between two of them
+any number of vertebrae may be missed.  Where they contradict the level evidence, its mistake is likely to be one of the
+whole column: it is taken to be off by the number of levels that makes the paths most probable.
+
 Every level is as likely to be the first as a spine is to have it (T13 and L6 are rare), and a path may end anywhere: a
 partial field of view is normal.  Viterbi gives
 the labelling, the sum over all paths the probabilities.
@@ -18,7 +22,8 @@ the labelling, the sum over all paths the probabilities.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import groupby, pairwise
 
@@ -26,8 +31,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import Level
-from .chain import Array, BestPaths, Chain, State, posterior
-from .labelling import Evidence, Labelling
+from .anchors import (
+    SHIFTS,
+    between,
+    check_anchors,
+    hold,
+    in_order,
+    past_an_anchor,
+    shift_log_prior,
+    shifted,
+    with_anchors,
+)
+from .chain import Array, BestPaths, Chain, State, log_total, posterior
+from .labelling import Evidence, LabelledPoint, Labelling
 from .name_levels import CertaintySettings, Decoded, Missed, named
 from .spine_axis import Steps, steps_along_spine
 from .spine_priors import SCALE_SD, Route, prevalence, routes
@@ -68,44 +84,88 @@ LEAST_VERTEBRA = 0.49
 """Probability of being a vertebra that the surest candidate must have; not quite the half that two on a body share."""
 
 
-def decode(evidence: Evidence, settings: SequenceSettings = DEFAULT_SETTINGS) -> Labelling:
+Held = Mapping[int, LabelledPoint]
+"""Place in the order of the candidates -> the anchor there."""
+Ways = dict[State, tuple[Route, ...]]
+"""(upper, lower level) -> the routes between them."""
+
+
+def decode(
+    evidence: Evidence, settings: SequenceSettings = DEFAULT_SETTINGS, anchors: Sequence[LabelledPoint] = ()
+) -> Labelling:
     """The most probable labelling of candidates in any order; no points where none is rather a vertebra than not.
 
-    Positions pass through unchanged.  ValueError when a number of the evidence is NaN or a position infinite.
+    Positions pass through unchanged.  anchors: points that the user has confirmed; they are in the labelling exactly,
+    in the place of the candidates that they stand for, and all others are named consistently with them.
+    ValueError when a number of the evidence is NaN or a position infinite, InputError when anchors are contradictory.
     """
     _require_numbers(evidence)
-    if len(evidence) == 0:
+    check_anchors(anchors)
+    candidates = with_anchors(evidence, anchors)
+    if len(candidates) == 0:
         return Labelling(())
-    steps = steps_along_spine(evidence.positions_lps_mm, evidence.scores)
-    ordered = evidence.taken(steps.order)
-    chain = build_chain(ordered, steps, settings)
+    steps = steps_along_spine(candidates.positions_lps_mm, candidates.scores)
+    ordered, held = candidates.taken(steps.order), in_order(steps.order, anchors)
+    chain = _shifted_to(held, build_chain(ordered, steps, settings, held), ordered, settings)
     belief = posterior(chain)
     if belief.levels.sum(axis=1).max() < LEAST_VERTEBRA:
         return Labelling(())
     paths = BestPaths(chain)
     path, scale = paths.best()
-    missed = _missed_levels(path, steps.distance_mm, float(scale_grid(settings.scales)[scale]), settings)
-    return named(Decoded(ordered, belief.levels, path, paths.through, missed), settings.certainty)
+    missed = _missed_levels(path, steps.distance_mm, float(scale_grid(settings.scales)[scale]), settings, held)
+    return named(Decoded(ordered, belief.levels, path, paths.through, missed, held), settings.certainty)
 
 
-def build_chain(ordered: Evidence, steps: Steps, settings: SequenceSettings = DEFAULT_SETTINGS) -> Chain:
+def build_chain(
+    ordered: Evidence, steps: Steps, settings: SequenceSettings = DEFAULT_SETTINGS, held: Held | None = None
+) -> Chain:
     """The graph of all labellings of candidates that are already in the order of `steps`."""
+    held = held or {}
     grid = scale_grid(settings.scales)
     prior = -0.5 * ((grid - 1.0) / SCALE_SD) ** 2
-    ways = _routes_by_levels(settings.missed_probability, settings.max_missed)
-    edges = _possible_steps(steps, max(r.mean_mm for group in ways.values() for r in group))
+    near = _routes_by_levels(settings.missed_probability, settings.max_missed)
+    ways = _all_ways(settings, held)
+    edges = _possible_steps(steps, max(r.mean_mm for group in near.values() for r in group), held)
     distance, across = steps.distance_mm[tuple(edges)], steps.across_mm[tuple(edges)]
     along = np.stack([_any_route_log_density(distance, grid, group, settings) for group in ways.values()])
     pair = along + _across_log_density(distance, across, settings) + math.log(settings.free_volume_mm3)
+    far = np.array([levels not in near for levels in ways])
+    pair[far] = np.where(between(len(ordered), held)[tuple(edges)], pair[far], -np.inf)
     start = np.log([prevalence(level) / len(Level) for level in Level])
     log_prior = prior - np.logaddexp.reduce(prior)
-    return Chain(unary_terms(ordered, settings), edges, np.array(list(ways)).T, pair, log_prior, start)
+    return Chain(hold(unary_terms(ordered, settings), held), edges, np.array(list(ways)).T, pair, log_prior, start)
 
 
-def _possible_steps(steps: Steps, longest_mm: float) -> NDArray[np.intp]:
-    """(2, e) pairs of candidates that may follow each other: downwards, and not beyond the reach of a tall spine."""
+def _shifted_to(held: Held, chain: Chain, ordered: Evidence, settings: SequenceSettings) -> Chain:
+    """The chain with the level evidence of all candidates off by as much as agrees best with the anchors."""
+    if not held:
+        return chain
+    unary = {steps: hold(unary_terms(shifted(ordered, steps), settings), held) for steps in SHIFTS}
+    return max((replace(chain, unary=unary[n], scale=chain.scale + shift_log_prior(n)) for n in SHIFTS), key=log_total)
+
+
+def _all_ways(settings: SequenceSettings, held: Held) -> Ways:
+    """The ways that miss few vertebrae, and between the levels of the first and last anchor any."""
+    near = _routes_by_levels(settings.missed_probability, settings.max_missed)
+    if len(held) < 2:
+        return near
+    anchored = [anchor.level for anchor in held.values()]
+    low, high = min(anchored), max(anchored)
+    any_way = _routes_by_levels(settings.missed_probability, len(Level))
+    return {k: v for k, v in any_way.items() if k not in near and low <= k[0] and k[1] <= high} | near
+
+
+def _possible_steps(steps: Steps, longest_mm: float, held: Held) -> NDArray[np.intp]:
+    """(2, e) pairs of candidates that may follow each other: downwards, and not beyond the reach of a tall spine.
+
+    Between anchors the reach has no limit; never past an anchor, and always from one to the next.
+    """
+    count = len(steps.order)
     near = steps.distance_mm <= longest_mm * (1.0 + 4.0 * SCALE_SD)
-    lower, upper = np.nonzero((np.triu(near & (steps.along_mm > 0), 1)).T)
+    possible = (near | between(count, held)) & (steps.along_mm > 0) & ~past_an_anchor(count, held)
+    for anchor, following in pairwise(held):
+        possible[anchor, following] = True
+    lower, upper = np.nonzero(np.triu(possible, 1).T)
     return np.stack([upper, lower])
 
 
@@ -137,7 +197,7 @@ def _with_supernumerary(probability: Array) -> Array:
 
 
 @cache
-def _routes_by_levels(missed_probability: float, max_missed: int) -> dict[State, tuple[Route, ...]]:
+def _routes_by_levels(missed_probability: float, max_missed: int) -> Ways:
     """(upper, lower level) -> the ways between them, for example T11 to L1 without a T12 or past a missed one."""
     found = groupby(routes(missed_probability, max_missed), key=lambda r: (int(r.above), int(r.below)))
     return {levels: tuple(ways) for levels, ways in found}
@@ -167,9 +227,11 @@ def _across_log_density(distance_mm: Array, across_mm: Array, settings: Sequence
     return np.asarray(tail - np.log(2.0 * math.pi * variance))
 
 
-def _missed_levels(path: list[State], distance_mm: Array, scale: float, settings: SequenceSettings) -> list[Missed]:
+def _missed_levels(
+    path: list[State], distance_mm: Array, scale: float, settings: SequenceSettings, held: Held
+) -> list[Missed]:
     """Between each two neighbours of the path, the levels that most probably exist there but were not found."""
-    ways = _routes_by_levels(settings.missed_probability, settings.max_missed)
+    ways = _all_ways(settings, held)
     missed = []
     for (i, above), (j, below) in pairwise(path):
         distance, at = distance_mm[[i], j], np.array([scale])

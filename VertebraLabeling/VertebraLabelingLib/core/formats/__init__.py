@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..anchors import check_anchors
 from ..errors import InputError, UsageError
 from ..geometry import Geometry
 from ..labelling import LabelledPoint, Labelling
@@ -29,6 +30,23 @@ def read_points(path: Path, geometry: Geometry | None = None) -> tuple[LabelledP
     if geometry is None:
         raise InputError(f"{path} counts in voxels; give the scan that belongs to it as well.")
     return verse.read(path, geometry)
+
+
+def read_anchors(path: Path, geometry: Geometry | None = None) -> tuple[LabelledPoint, ...]:
+    """The points of a file that are right: the locked ones of a markups file, all of another one; as `read_points`.
+
+    InputError also where there is none, and for points that contradict each other.
+    """
+    path = Path(path)
+    points = read_points(path, geometry)
+    if path.name.lower().endswith(".mrk.json"):
+        points = tuple(point for point in points if point.confirmed)
+        if not points:
+            raise InputError(f"{path} has no locked point; lock those that are right, or give them in a .csv.")
+    if not points:
+        raise InputError(f"{path} holds no point; give the points that are right.")
+    check_anchors(points)
+    return points
 
 
 def write_points(path: Path, labelling: Labelling, geometry: Geometry | None = None) -> None:

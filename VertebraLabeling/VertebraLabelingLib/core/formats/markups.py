@@ -31,7 +31,10 @@ _ORIENTATION = [-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]
 
 
 def write(path: Path, points: Sequence[LabelledPoint]) -> None:
-    """One control point per vertebra, LPS mm; probability and remark become the description ``p=0.97; remark``."""
+    """One control point per vertebra, LPS mm; probability and remark become the description ``p=0.97; remark``.
+
+    Confirmed points are locked ones.
+    """
     markup = {
         "type": "Fiducial",
         "coordinateSystem": "LPS",
@@ -57,7 +60,7 @@ def _control_point(number: int, point: LabelledPoint) -> dict[str, Any]:
         "position": [float(value) for value in point.position_lps_mm],
         "orientation": _ORIENTATION,
         "selected": not point.is_uncertain,
-        "locked": False,
+        "locked": point.confirmed,
         "visibility": True,
         "positionStatus": "defined",
     }
@@ -82,7 +85,7 @@ def _display() -> dict[str, Any]:
         "glyphSize": 5.0,
         "useGlyphScale": True,
         "sliceProjection": True,
-        "sliceProjectionUseFiducialColor": True,
+        "sliceProjectionUseFiducialColor": False,
         "sliceProjectionOutlinedBehindSlicePlane": False,
         "sliceProjectionColor": (1.0, 1.0, 1.0),
         "sliceProjectionOpacity": 0.6,
@@ -134,4 +137,4 @@ def _point(level: Level, control: dict[str, Any], system: object, path: Path) ->
     place = position(control.get("position", ()), path, level.name)
     x, y, z = (sign * value for sign, value in zip(signs, place, strict=True))
     probability, remark = parse_description(str(control.get("description", "")))
-    return LabelledPoint(level, (x, y, z), probability, remark)
+    return LabelledPoint(level, (x, y, z), probability, remark, confirmed=control.get("locked") is True)

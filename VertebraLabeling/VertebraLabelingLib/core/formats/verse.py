@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from ..anatomy import Level
 from ..errors import InputError
@@ -36,6 +35,8 @@ _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
 
 def axis_codes(geometry: Geometry) -> tuple[str, str, str]:
     """Side towards which i, j and k grow, e.g. ("L", "P", "S") for an identity direction."""
+    import SimpleITK as sitk
+
     i, j, k = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(geometry.direction)
     return (i, j, k)
 

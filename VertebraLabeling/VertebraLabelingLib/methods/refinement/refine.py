@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,17 +48,28 @@ class Refinement:
         self.weights_sha256 = weights_sha256
 
     def refined(self, scan: Scan, labelling: Labelling, progress: Progress = silent) -> Labelling:
-        """The labelling with better positions; names, order, probabilities and remarks stay."""
+        """The labelling with better positions; names, order, probabilities and remarks stay, as do confirmed points."""
         before = positions_of(labelling.points)
-        after = self.positions(scan, before, progress)
+        after = self.positions(scan, before, progress, [not point.confirmed for point in labelling.points])
         pairs = zip(labelling.points, after.tolist(), strict=True)
         return replace(labelling, points=tuple(replace(point, position_lps_mm=tuple(p)) for point, p in pairs))
 
-    def positions(self, scan: Scan, positions_lps_mm: Floats, progress: Progress = silent) -> Floats:
-        """Better positions (n, 3) LPS mm of body centroids in a scan of any grid; doubtful ones stay as they are."""
+    def positions(
+        self,
+        scan: Scan,
+        positions_lps_mm: Floats,
+        progress: Progress = silent,
+        movable: Sequence[bool] | None = None,
+    ) -> Floats:
+        """Better positions (n, 3) LPS mm of body centroids in a scan of any grid; doubtful ones stay as they are.
+
+        movable: n times whether that point may move; None for all.
+        """
         refined = np.array(positions_lps_mm, float)
-        for n, position in enumerate(positions_lps_mm):
-            progress("refining", n / len(positions_lps_mm))
+        chosen = np.arange(len(refined)) if movable is None else np.flatnonzero(movable)
+        for done, n in enumerate(chosen):
+            progress("refining", done / len(chosen))
+            position = positions_lps_mm[n]
             hu, corner = window_around(scan, position, self._settings)
             voted = self.vote(hu)
             moved = corner + voted.positions_mm[0, ::-1]

@@ -1,0 +1,70 @@
+"""A labeller without a network, and small volumes that it can name, for the tests of batch runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from VertebraLabelingLib import predict
+from VertebraLabelingLib.batch import run
+from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.errors import MemoryExhaustedError, NothingFoundError
+from VertebraLabelingLib.core.labelling import LabelledPoint, Labelling
+from VertebraLabelingLib.pipeline import LabelledScan
+from VertebraLabelingLib.record import RunSettings
+
+
+class FakeLabeller:
+    """Names two vertebrae in every scan; the first voxel of a scan may ask for a failure instead (see FAILURES).
+
+    seen: names of the scans it was given, of all runs.  before: called with the name before each.
+    """
+
+    FAILURES = {  # noqa: RUF012
+        4: NothingFoundError("No vertebra was found: is the spine in view?"),
+        6: MemoryExhaustedError("Out of memory: crop the scan to the spine."),
+        7: ZeroDivisionError("division by zero\nof a library"),
+        8: MemoryError(),
+    }
+
+    def __init__(self, weights: str = "ab" * 32):
+        self.weights, self.seen, self.before = weights, [], lambda name: None
+
+    def label(self, scan, progress, anchors=()):
+        progress("checking", 0.0)
+        self.seen.append(scan.name)
+        self.before(scan.name)
+        progress("network", 0.5)
+        failure = self.FAILURES.get(int(scan.hu[0, 0, 0]))
+        if failure is not None:
+            raise failure
+        points = (
+            LabelledPoint(Level.L1, (4.0, 4.0, 6.0), 0.9),
+            LabelledPoint(Level.L3, (4.0, 4.0, 2.0), 0.3, "uncertain"),
+        )
+        remarks = ("L2 between L1 and L3 not found",)
+        return LabelledScan(scan, Labelling(points, (), (), False, remarks), {"find": 0.25})
+
+    def settings(self, phantom=False):
+        return RunSettings("sites", "default", "onnx", "cpu", {"sites": self.weights}, None, True, 2.0, phantom)
+
+
+def write_volume(path: Path, kind: int = 0) -> Path:
+    """A volume of 8x8x8 voxels; `kind` is its first voxel."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.zeros((8, 8, 8), np.int16)
+    array[0, 0, 0] = kind
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    return path
+
+
+def batch_args(source: Path, output: Path, *more: object):
+    """Options of a quiet run without pictures, which take most of the time."""
+    words = ["batch", "--input", source, "--output", output, "--no-preview", "--quiet", *more]
+    return predict.parser().parse_args([str(word) for word in words])
+
+
+def run_batch(source: Path, output: Path, labeller: FakeLabeller, *more: object) -> None:
+    """A run with a fake labeller; errors as `batch.run.run_batch`."""
+    run.run_batch(batch_args(source, output, *more), lambda args, progress: labeller)

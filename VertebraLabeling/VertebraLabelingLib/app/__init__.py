@@ -1,0 +1,1 @@
+"""The Slicer side: the scene, the child process and the panel; the only part that touches slicer, vtk and qt."""

@@ -1,0 +1,64 @@
+"""Result: what was found, how certain it is, and what else it could be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from slicer.i18n import tr as _
+
+from .points_table import PointsTable
+from .widgets import fill_combo, on_click, say
+
+if TYPE_CHECKING:
+    from ..session import Session
+    from .messages import Messages
+
+
+class ResultSection:
+    """Summary, alternatives, table of points and list of problems."""
+
+    def __init__(self, ui: Any, session: Session, messages: Messages, selected: Callable[[], object]):
+        """`selected` is called when the user has selected other rows."""
+        self._ui, self._session, self._messages = ui, session, messages
+        self.table = PointsTable(ui.pointsTable, selected, self._go_to, self._rename, self._lock)
+        on_click(ui.alternativeButton, self._apply_alternative)
+
+    def refresh(self) -> None:
+        """Show the points as they are now."""
+        session = self._session
+        say(self._ui.summaryLabel, "\n".join(session.summary_lines))
+        offers = session.alternatives
+        self._ui.alternativeWidget.setVisible(bool(offers))
+        fill_combo(self._ui.alternativeComboBox, [offer.text for offer in offers], 0 if offers else -1)
+        self._ui.alternativeButton.setEnabled(not session.is_running)
+        self.table.show(session.column, self._gaps_mm(), session.selected)
+        say(self._ui.problemsLabel, "\n".join(_("Check: {problem}").format(problem=p) for p in session.problems))
+
+    def _gaps_mm(self) -> list[float | None]:
+        """Distance of each point, in the order of the node, to the next one below it."""
+        from ...core.correction.column import cranio_caudal
+
+        column = self._session.column
+        gaps_mm: list[float | None] = [None] * len(column)
+        for index, length_mm in zip(cranio_caudal(column), self._session.segment_lengths_mm, strict=False):
+            gaps_mm[index] = length_mm
+        return gaps_mm
+
+    def _go_to(self, row: int) -> None:
+        self._session.select(row)
+
+    def _rename(self, row: int, text: str) -> None:
+        """Typing a name renames this point only; a text that is no level is put back."""
+        with self._messages.beside(self._ui.correctMessageLabel):
+            self._session.relabel(row, text, "only")
+        self.refresh()
+
+    def _lock(self, row: int, locked: bool) -> None:
+        with self._messages.beside(self._ui.correctMessageLabel):
+            self._session.confirm((row,), locked)
+
+    def _apply_alternative(self) -> None:
+        offers = self._session.alternatives
+        with self._messages.beside(self._ui.correctMessageLabel):
+            self._session.apply_alternative(offers[self._ui.alternativeComboBox.currentIndex].index)
