@@ -9,6 +9,7 @@ from importlib import import_module
 COMMANDS = (
     "prepare",
     "phantom",
+    "sample",
     "train",
     "export",
     "calibrate",

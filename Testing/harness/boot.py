@@ -1,4 +1,7 @@
-"""Starts the harness: `boot()` once per process, `fresh_scene()` before every test, `load_module()` for the panel."""
+"""Starts the harness: `boot()` once per process, `fresh_scene()` before every test, `load_module()` for the panel.
+
+With SLICER_PY=<a Slicer checkout>/Base/Python/slicer in the environment, Slicer's own i18n and base classes are used.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +43,16 @@ def boot() -> None:
     _add_qt(slicer)
     from harness import app, base, i18n, modules, packaging
 
-    for name, module in (("i18n", i18n), ("ScriptedLoadableModule", base), ("packaging", packaging)):
-        setattr(slicer, name, module)
-        sys.modules[f"slicer.{name}"] = module
+    for name, stand_in in (("i18n", i18n), ("ScriptedLoadableModule", base), ("packaging", packaging)):
+        sys.modules[f"slicer.{name}"] = stand_in
+        setattr(slicer, name, stand_in)
     slicer.modules = modules.Modules()
     slicer.qSlicerScriptedLoadableModule = modules.qSlicerScriptedLoadableModule
     slicer.qSlicerScriptedLoadableModuleWidget = modules.qSlicerScriptedLoadableModuleWidget
     slicer.app = app.Application()
     fresh_scene()
+    if "SLICER_PY" in os.environ:
+        _use_slicers_own(Path(os.environ["SLICER_PY"]), ("i18n", "ScriptedLoadableModule"))
 
 
 def fresh_scene():
@@ -77,6 +82,17 @@ def _keep_constants_alive() -> None:
     if sys.version_info < (3, 12):
         for constant in (None, True, False):
             ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
+
+
+def _use_slicers_own(folder: Path, names: tuple[str, ...]) -> None:
+    """In place of our stand-ins, Slicer's own files from a checkout's Base/Python/slicer."""
+    import slicer
+
+    for name in names:
+        specification = importlib.util.spec_from_file_location(f"slicer.{name}", folder / f"{name}.py")
+        module = sys.modules[f"slicer.{name}"] = importlib.util.module_from_spec(specification)
+        setattr(slicer, name, module)
+        specification.loader.exec_module(module)
 
 
 def _add_qt(slicer) -> None:

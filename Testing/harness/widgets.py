@@ -68,34 +68,52 @@ class ctkCollapsibleButton(StandIn, qt.QAbstractButton):
 
     def _collapse(self, collapsed: bool) -> None:
         if collapsed:
-            self._hidden_by_us = [child for child in self._contents() if not child.isHidden()]
-            for child in self._hidden_by_us:
-                child.hide()
+            for child in self._contents():
+                child.installEventFilter(self)
+                if not child.isHidden():
+                    self._keep_hidden(child)
         else:
-            for child in self._hidden_by_us:
+            waiting, self._hidden_by_us = self._hidden_by_us, []
+            for child in self._contents():
+                child.removeEventFilter(self)
+            for child in waiting:
                 child.show()
-            self._hidden_by_us = []
         self.setMaximumHeight(self._header_height() if collapsed else 16777215)
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
+    def _keep_hidden(self, child) -> None:
+        """Hide what is shown again when the section opens."""
+        if child not in self._hidden_by_us:
+            self._hidden_by_us.append(child)
+        child.hide()
+
+    def eventFilter(self, child, event):
+        """A child that is shown while we are collapsed waits; one that is hidden twice Qt does not tell of, nor CTK."""
+        if event.type() == QEvent.ShowToParent and not self.isChecked():
+            self._keep_hidden(child)
+        return False
+
     def childEvent(self, event):
-        """A child laid out while we are collapsed waits until we are expanded."""
+        """As eventFilter, for a child that is laid out while we are collapsed."""
         super().childEvent(event)
         if event.type() == QEvent.ChildPolished and event.child().isWidgetType() and not self.isChecked():
-            self._hidden_by_us.append(event.child())
-            event.child().hide()
+            event.child().installEventFilter(self)
+            self._keep_hidden(event.child())
 
     def hitButton(self, position):
         return position.y() < self._header_height()
 
     def minimumSizeHint(self):
-        inner = self.layout().minimumSize() if self.layout() and self.isChecked() else qt.QSize(0, 0)
-        return qt.QSize(max(inner.width(), 120), max(inner.height(), self._header_height()))
+        return self._with_header(lambda layout: layout.minimumSize()).expandedTo(qt.QSize(120, 0))
 
     def sizeHint(self):
-        inner = self.layout().sizeHint() if self.layout() and self.isChecked() else qt.QSize(0, 0)
-        return self.minimumSizeHint().expandedTo(inner)
+        return self._with_header(lambda layout: layout.sizeHint()).expandedTo(self.minimumSizeHint())
+
+    def _with_header(self, size_of):
+        """Size of the contents with the header above it; a layout does not count the margins of its widget."""
+        inner = size_of(self.layout()) if self.layout() and self.isChecked() else qt.QSize(0, 0)
+        return qt.QSize(inner.width(), inner.height() + self._header_height())
 
     def paintEvent(self, event):
         painter = qt.QPainter(self)

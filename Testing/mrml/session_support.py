@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import slicer
@@ -16,7 +18,7 @@ STEP_MM = 35.0
 class FakeJob:
     """A run of either kind: `finish`, `fail` and `stop` end it at the next poll."""
 
-    made: list[FakeJob] = []
+    made: ClassVar[list[FakeJob]] = []
 
     def __init__(self, *arguments):
         self.arguments = arguments

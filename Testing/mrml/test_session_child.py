@@ -1,4 +1,4 @@
-"""A whole session with the real child process on a phantom: labelled, corrected, labelled again from a confirmed point."""
+"""A whole session with the real child on a phantom: labelled, corrected, labelled again from a confirmed point."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def wait(session):
 
 @pytest.mark.slow
 def test_a_phantom_is_labelled_corrected_and_labelled_again(scene, tmp_path):
+    pytest.importorskip("onnxruntime")
     phantom = small_phantom()
     desk = Desk(scene, make_job=LabelJob, make_refine_job=RefineJob)
     session = desk.session

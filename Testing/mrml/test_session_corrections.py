@@ -1,4 +1,4 @@
-"""The correction tools on a real points node: each one step of undo, and questions where confirmed points would change."""
+"""The correction tools on a real points node: each one step of undo; confirmed points change only with consent."""
 
 from __future__ import annotations
 

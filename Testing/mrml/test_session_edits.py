@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 
 import pytest
+from harness.views import SliceView
 from session_support import LUMBAR, add_points, desk, drag, labels_of, positions_of
 from VertebraLabelingLib.app.points_node import read_column
 
@@ -30,6 +31,17 @@ def test_a_drag_is_one_step_and_keeps_the_name(desk, node):
     assert not desk.session.can_undo
     assert desk.session.redo()
     assert positions_of(node)[2] == (-2.0, -2.0, -73.0)
+
+
+def test_a_drag_is_told_while_it_goes_on_but_not_for_every_pixel(desk, node):
+    node.InvokeEvent(node.PointStartInteractionEvent)
+    desk.changes = 0
+    for pixel in range(50):
+        node.SetNthControlPointPosition(2, 0, 0, -70 - pixel)
+    assert 1 <= desk.changes < 25
+    assert not desk.session.can_undo
+    node.InvokeEvent(node.PointEndInteractionEvent)
+    assert desk.session.can_undo
 
 
 def test_a_click_on_a_point_is_no_step(desk, node):
@@ -158,3 +170,19 @@ def test_a_session_that_nobody_holds_is_gone(desk, node):
     gc.collect()
     node.SetNthControlPointLabel(0, "T13")
     assert told == []
+
+
+def test_a_point_dragged_with_the_mouse_in_a_slice_view_is_one_step(desk, node):
+    """Slicer's own markups widget drags the point, event by event."""
+    before = desk.session.column
+    with SliceView("Sagittal") as view:
+        view.jump((-1.0, -2.0, -70.0))
+        view.drag((-1.0, -2.0, -70.0), (-1.0, 6.0, -78.0))
+        assert labels_of(node) == list(LUMBAR)
+        moved = desk.session.column[2].position_lps_mm
+        assert moved == pytest.approx((1.0, -6.0, -78.0), abs=1.0)
+        assert desk.session.undo_text == "move L2"
+        assert desk.session.selected == 2
+        assert desk.session.undo()
+        assert desk.session.column == before
+        assert not desk.session.can_undo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from scenes import add_linear_transform, add_roi, add_volume
 from session_support import LUMBAR, FakeJob, add_points, desk, drag, labels_of, positions_of, result, scene_text
+from VertebraLabelingLib.app.job import LabelJob
 from VertebraLabelingLib.app.placement import volume_of
 from VertebraLabelingLib.app.points_node import is_corrected, read_column
 from VertebraLabelingLib.app.state import result_of
@@ -288,6 +289,7 @@ def test_nothing_runs_without_an_engine(desk, monkeypatch):
     desk.session.close()
     nothing = installed.DependencyState((installed.Package("torch"),), (), False)
     monkeypatch.setattr(installed, "state", lambda: nothing)
-    session = desk.open()
+    session = desk.open(make_job=LabelJob)
     assert "install PyTorch or ONNX Runtime" in session.refusal
     assert not session.label()
+    session.close()

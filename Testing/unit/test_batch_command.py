@@ -106,7 +106,7 @@ def test_a_run_over_seven_scans_that_is_killed_twice_resumes(phantom_file, tmp_p
     second = batch_process(source, output)
     started = [e["scan"] for e in events_until(second, "scan-started", 2) if e["event"] == "scan-started"]
     assert started == ["b/c.nii.gz", "b/d.nii.gz"]
-    while json.loads(second.stdout.readline())["stage"] != "finding":
+    while json.loads(second.stdout.readline()).get("stage") != "labelling":
         assert second.poll() is None
     second.kill()
     second.wait()

@@ -144,6 +144,18 @@ def test_one_result_that_cannot_be_written_fails_alone(place, labeller):
     assert labeller.seen == ["b.nrrd", "c.mha"]
 
 
+def test_earlier_outputs_that_cannot_be_read_fail_alone(place, labeller, monkeypatch):
+    run_batch(*place, labeller)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(state, "file_sha256", refuse)
+    with pytest.raises(SomeFailedError, match="3 of 3"):
+        run_batch(*place, labeller)
+    assert "cannot be read (Permission denied)" in rows(place[1])["a.nii.gz"]["message"]
+
+
 def test_a_full_disk_ends_the_run(place, labeller, monkeypatch):
     def full(path, values):
         raise UsageError("No space left on device.")

@@ -1,4 +1,4 @@
-"""The Slicer module file and its panel, read without Slicer: it was never run in the application."""
+"""The Slicer module file, its panel and its form, read without Slicer and Qt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_it_imports_at_file_scope_only_what_slicer_always_has(tree):
 def test_it_runs_nothing_at_file_scope(tree):
     documentation, *rest = tree.body
     assert isinstance(documentation, ast.Expr)
-    assert all(isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef) for node in rest)
+    assert all(isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef | ast.FunctionDef) for node in rest)
 
 
 def test_it_has_the_four_classes_that_slicer_looks_for(tree):
@@ -42,18 +42,42 @@ def test_it_has_the_four_classes_that_slicer_looks_for(tree):
         assert bases[f"{NAME}{suffix}"] == [f"ScriptedLoadableModule{suffix}"]
 
 
-def test_the_panel_has_every_widget_that_the_module_uses(tree):
-    form = ET.parse(MODULE / "Resources" / "UI" / f"{NAME}.ui").getroot()
-    widgets = {widget.get("name") for widget in form.iter("widget")}
-    used = {
-        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self.ui"
-    }
-    assert used
-    assert used <= widgets
+@pytest.fixture(scope="module")
+def form() -> ET.Element:
+    return ET.parse(MODULE / "Resources" / "UI" / f"{NAME}.ui").getroot()
 
 
-def test_every_custom_widget_of_the_panel_is_declared():
-    form = ET.parse(MODULE / "Resources" / "UI" / f"{NAME}.ui").getroot()
+def widgets_used() -> set[str]:
+    """Every NAME of `ui.NAME`, `self.ui.NAME` or `self._ui.NAME` of panel and module file, and names of tools."""
+    files = [MODULE / f"{NAME}.py", *(MODULE / "VertebraLabelingLib" / "app" / "panel").glob("*.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    attributes = {n.attr for n in nodes if isinstance(n, ast.Attribute) and ast.unparse(n.value).endswith("ui")}
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    return attributes | {text for text in texts if text.endswith("Button") and text.isidentifier()}
+
+
+def test_the_form_has_every_widget_that_the_panel_uses(form):
+    used = widgets_used()
+    assert len(used) > 40
+    assert used <= {widget.get("name") for widget in form.iter("widget")}
+
+
+def test_every_widget_of_the_form_that_a_user_can_work_with_is_used_by_the_panel(form):
+    kinds = {"QPushButton", "QComboBox", "QCheckBox", "QLineEdit", "QTableWidget", "qMRMLNodeComboBox", "QProgressBar"}
+    assert {widget.get("name") for widget in form.iter("widget") if widget.get("class") in kinds} <= widgets_used()
+
+
+def test_no_two_widgets_of_the_form_have_one_name(form):
+    names = [element.get("name") for kind in ("widget", "layout") for element in form.iter(kind)]
+    assert len(names) == len(set(names))
+
+
+def test_every_node_selector_gets_the_scene(form):
+    selectors = {widget.get("name") for widget in form.iter("widget") if widget.get("class") == "qMRMLNodeComboBox"}
+    assert {c.findtext("receiver") for c in form.iter("connection")} == selectors
+
+
+def test_every_custom_widget_of_the_form_is_declared(form):
     declared = {element.text for element in form.findall("customwidgets/customwidget/class")}
     used = {widget.get("class") for widget in form.iter("widget")}
     assert {name for name in used if not name.startswith("Q")} == declared

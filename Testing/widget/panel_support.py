@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import slicer
@@ -43,7 +44,7 @@ class FakeDialogs:
 class FakeJob:
     """A run that ends when the test says so: `state`, `result` and so on are set from outside."""
 
-    made: list[FakeJob] = []
+    made: ClassVar[list[FakeJob]] = []
 
     def __init__(self, request, *args, **keywords):
         self.request = request

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -154,3 +156,15 @@ def test_none_survives_many_calls_of_qt(scene):
         button.setEnabled(True)
     gc.collect()
     assert sys.getrefcount(None) > 1 << 30
+
+
+def test_slicers_own_files_can_take_the_place_of_ours(tmp_path):
+    (tmp_path / "i18n.py").write_text("def tr(text):\n    return text.upper()\n")
+    (tmp_path / "ScriptedLoadableModule.py").write_text("from slicer.i18n import tr\nOWN = tr('own')\n")
+    code = (
+        "from harness import boot; boot.boot(); import slicer; from slicer.i18n import tr; "
+        "print(tr('c1'), slicer.ScriptedLoadableModule.OWN)"
+    )
+    environment = {**os.environ, "SLICER_PY": str(tmp_path), "PYTHONPATH": str(boot.TESTING)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["C1", "OWN"], run.stderr

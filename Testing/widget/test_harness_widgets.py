@@ -203,6 +203,28 @@ def test_a_section_hides_what_is_in_it_and_remembers_what_was_hidden(scene):
     assert states == [True, False]
 
 
+def test_what_is_shown_in_a_collapsed_section_waits_until_it_opens(scene):
+    section = ctk.ctkCollapsibleButton("Result")
+    layout = qt.QVBoxLayout(section)
+    progress = qt.QProgressBar()
+    layout.addWidget(progress)
+    progress.setVisible(False)
+    section.show()
+    section.collapsed = True
+    progress.setVisible(True)
+    assert not progress.visible
+    section.collapsed = False
+    assert progress.visible
+
+
+def test_a_section_is_as_high_as_its_contents_and_its_header(scene):
+    section = ctk.ctkCollapsibleButton("Result")
+    closed = section.sizeHint().height()
+    layout = qt.QVBoxLayout(section)
+    layout.addWidget(qt.QPushButton("Label"))
+    assert section.sizeHint().height() >= closed + layout.sizeHint().height()
+
+
 def test_the_line_for_a_path(scene):
     line = ctk.ctkPathLineEdit()
     paths = heard(line, "currentPathChanged(QString)")

@@ -1,4 +1,4 @@
-"""Advanced: options kept on this computer, the user's own weights, software, diagnostics; and the exports that refuse."""
+"""Advanced: options kept on this computer, the user's own weights, software, diagnostics; and exports that refuse."""
 
 from __future__ import annotations
 
@@ -153,8 +153,12 @@ def test_what_is_installed_is_shown_and_checked_in_a_child(widget):
     assert widget.ui.checkButton.enabled
 
 
-@pytest.mark.parametrize(("button", "function"), [("installLightButton", "install_light"), ("installTorchButton", "install_torch")])
-def test_an_installation_that_fails_is_told_beside_the_button_and_not_tried_again(widget, monkeypatch, button, function):
+@pytest.mark.parametrize(
+    ("button", "function"), [("installLightButton", "install_light"), ("installTorchButton", "install_torch")]
+)
+def test_an_installation_that_fails_is_told_beside_the_button_and_not_tried_again(
+    widget, monkeypatch, button, function
+):
     calls = []
 
     def refuse():
@@ -171,7 +175,7 @@ def test_without_an_engine_no_run_starts_and_the_way_to_one_is_shown(scene, mode
     nothing = installed.DependencyState((installed.Package("torch"), installed.Package("onnxruntime")), (), False)
     monkeypatch.setattr(installed, "state", lambda: nothing)
     volume_node()
-    widget, _dialogs = loaded_panel(FakeJob)
+    widget, _dialogs = loaded_panel()
     assert "Advanced" in widget.ui.statusLabel.text
     assert not widget.ui.labelButton.enabled
     assert "Advanced" in widget.ui.labelButton.toolTip
@@ -247,3 +251,25 @@ def test_the_real_dialogs_are_safe_in_testing_mode_and_have_the_methods_of_the_f
     dialogs.failure("Out of memory.")
     public = {name for name in dir(Dialogs) if not name.startswith("_")}
     assert public == {name for name in dir(FakeDialogs) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    "answer", ["{}/spine", ("{}/spine", "*.csv"), "{}/spine.csv"], ids=["PythonQt", "PySide", "whole"]
+)
+def test_the_save_dialog_adds_the_ending_and_remembers_the_folder(scene, tmp_path, monkeypatch, answer):
+    import qt
+    from VertebraLabelingLib.app.dialogs import Dialogs
+
+    proposals = []
+    chosen = answer.format(tmp_path) if isinstance(answer, str) else (answer[0].format(tmp_path), answer[1])
+
+    def dialog(parent, title, proposal, pattern):
+        proposals.append(proposal)
+        return chosen
+
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", dialog)
+    assert Dialogs().save_path("Export", "CT.csv", ".csv") == tmp_path / "spine.csv"
+    Dialogs().save_path("Export", "CT.csv", ".csv")
+    assert proposals[1] == str(tmp_path / "CT.csv")
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *arguments: "")
+    assert Dialogs().save_path("Export", "CT.csv", ".csv") is None

@@ -71,7 +71,24 @@ def test_a_phantom_from_the_click_to_the_reloaded_file(scene, phantom_file, tmp_
     np.testing.assert_allclose(positions_ras(node)[1], place, atol=1e-3)
     assert widget.ui.pointsTable.item(1, LOCK).checkState()
 
-    for button, name in (("exportMarkupsButton", "out.mrk.json"), ("exportCsvButton", "out.csv"), ("exportVerseButton", "out_ctd.json")):
+    # a point that was dragged away finds the centre again, in one step of undo
+    dragged = positions_ras(node)[3] + [6.0, 0.0, 5.0]
+    node.SetNthControlPointPosition(3, *dragged)
+    select_rows(widget, 3)
+    widget.ui.refineButton.click()
+    assert wait_until(lambda: not widget.session.is_running, RUN_S)
+    assert widget.ui.correctMessageLabel.text == ""
+    assert np.linalg.norm(positions_ras(node)[3] - dragged) > 3
+    require_the_phantom(node)
+    widget.ui.undoButton.click()
+    np.testing.assert_allclose(positions_ras(node)[3], dragged, atol=1e-3)
+    widget.ui.redoButton.click()
+
+    for button, name in (
+        ("exportMarkupsButton", "out.mrk.json"),
+        ("exportCsvButton", "out.csv"),
+        ("exportVerseButton", "out_ctd.json"),
+    ):
         dialogs.path = tmp_path / name
         getattr(widget.ui, button).click()
         assert str(dialogs.path) in widget.ui.exportLabel.text

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 import slicer
-from panel_support import FakeJob, labels_of, loaded_panel, points_node, select_rows, table_column, volume_node, wait_until
+from panel_support import (
+    FakeJob,
+    labels_of,
+    loaded_panel,
+    points_node,
+    select_rows,
+    table_column,
+    volume_node,
+    wait_until,
+)
 from VertebraLabelingLib.app.panel.points_table import LEVEL
 
 
@@ -189,4 +198,9 @@ def test_options_reach_the_run(widget):
     chosen = widget.ui.refineCheckBox.checked
     widget.ui.labelButton.click()
     request = FakeJob.made[0].request
-    assert (request.method, request.engine, request.device, request.refine) == ("integral-regression", "onnx", "cpu", chosen)
+    assert (request.method, request.engine, request.device, request.refine) == (
+        "integral-regression",
+        "onnx",
+        "cpu",
+        chosen,
+    )

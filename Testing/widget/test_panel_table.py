@@ -87,6 +87,8 @@ def test_the_box_confirms_and_unlocks(widget, node):
 def test_dragging_a_point_updates_the_row_and_keeps_selection_focus_and_scrolling(widget, node):
     widget.parent.resize(400, 900)
     widget.parent.show()
+    widget.parent.activateWindow()
+    slicer.app.processEvents()
     table = widget.ui.pointsTable
     table.setFocus()
     select_rows(widget, 5, 6)

@@ -137,11 +137,11 @@ def _add_texture(canvas: Canvas, field: Array) -> None:
 
 
 def write_phantom(phantom: Phantom, path: Path) -> Path:
-    """Write int16 HU as NIfTI and the truth beside it; returns the truth's path `X.truth.csv` (label, LPS mm).
+    """Write int16 HU as NIfTI or NRRD and the truth beside it; returns the truth's path `X.truth.csv` (label, LPS mm).
 
-    UsageError when the name does not end in .nii.gz or .nii, or the folder cannot be written.
+    UsageError when the name does not end in .nii.gz, .nii or .nrrd, or the folder cannot be written.
     """
-    suffix = next((end for end in (".nii.gz", ".nii") if path.name.endswith(end)), None)
+    suffix = next((end for end in (".nii.gz", ".nii", ".nrrd") if path.name.endswith(end)), None)
     if suffix is None:
         raise UsageError(f"'{path}' is no name for a phantom: end it in .nii.gz.")
     truth = path.with_name(f"{path.name.removesuffix(suffix)}.truth.csv")
@@ -149,7 +149,7 @@ def write_phantom(phantom: Phantom, path: Path) -> Path:
     require_writable_folder(path.parent)
     with atomic_write(truth) as partial_truth, atomic_write(path) as partial:
         _write_truth(phantom, partial_truth)
-        sitk.WriteImage(image, str(partial))
+        sitk.WriteImage(image, str(partial), useCompression=suffix != ".nii")
     return truth
 
 

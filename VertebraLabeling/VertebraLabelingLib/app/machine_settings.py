@@ -16,7 +16,7 @@ def models_folder() -> Path:
 
 
 def stored(name: str, default: str, allowed: Collection[str] = ()) -> str:
-    """A setting, such as "Engine", "Device" or "ExportFolder"; the default for one that is not (or no longer) allowed."""
+    """A setting, such as "Engine" or "ExportFolder"; the default for a value that is not (or no longer) allowed."""
     value = slicer.app.userSettings().value(f"{_GROUP}/{name}", default)
     if not isinstance(value, str) or (allowed and value not in allowed):
         return default

@@ -19,7 +19,7 @@ from .summary import Outcome, counts, missing_levels
 
 BEGINS = "<!DOCTYPE html>\n<!-- vertebra-labeling batch -->\n"
 """By which the program knows its own page again."""
-_COLUMNS = ("preview", "scan", "state", "levels", "count", "level", "uncertain", "missing", "seconds", "remarks")
+_COLUMNS = ("preview", "scan", "state", "levels", "count", "counting", "uncertain", "missing", "seconds", "remarks")
 
 
 def write_page(path: Path, outcomes: Sequence[Outcome], summary_name: str, is_over: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -101,6 +102,9 @@ def standing(entry: Entry, job: Job) -> Outcome:
         found = look(outputs)
     except VertebraLabelingError as error:
         return Outcome(entry, "failed", error.exit_code, job.without_folders(str(error)))
+    except OSError as error:
+        reason = error.strerror or error
+        return Outcome(entry, "failed", 2, f"The outputs of an earlier run cannot be read ({reason}); move them away.")
     return _judged(entry, found, decide(found, job.identity(entry), len(outputs.named()), job.retry_failed))
 
 
@@ -131,7 +135,8 @@ def work(entry: Entry, job: Job, progress: Progress) -> Outcome:
 
     outputs, identity, watch = job.outputs(entry), job.identity(entry), Stopwatch()
     record = record_path(outputs.markups)
-    record.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # writing the record says why
+        record.parent.mkdir(parents=True, exist_ok=True)
     found = look(outputs)
     begin(outputs, found, identity, _head(entry, job))
     try:

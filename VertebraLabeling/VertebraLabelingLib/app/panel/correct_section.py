@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 from slicer.i18n import tr as _
 
-from .widgets import fill_combo, offer, on_click, quiet
+from .widgets import fill_combo, offer, on_click, quiet, say
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -40,6 +40,7 @@ class CorrectSection:
             on_click(getattr(ui, name), self.tool(name))
         self._anomaly_menu = self._make_anomaly_menu()
         ui.anomalyButton.setMenu(self._anomaly_menu)
+        say(ui.correctMessageLabel, "")
         self.refresh()
 
     def refresh(self) -> None:

@@ -61,7 +61,9 @@ class SoftwareSection:
         offer(ui.checkButton, _("Import the engines in a process of their own, to see whether they really work."), wait)
         offer(ui.installLightButton, _("Install ONNX Runtime: small, CPU only. Slicer asks before it downloads."), wait)
         offer(
-            ui.installTorchButton, _("Install PyTorch through the extension PyTorch: large, uses a graphics card."), wait
+            ui.installTorchButton,
+            _("Install PyTorch through the extension PyTorch: large, uses a graphics card."),
+            wait,
         )
 
     def _check(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,14 +25,18 @@ _CHANGES = (
 )  # fmt: skip
 
 
+DRAG_TOLD_EVERY_S = 0.1
+
+
 class EditedPoints:
     """One points node with its history; without a node the column is empty.
 
     changed(): points, their names or the node's name are different.  grasped(index): the user took hold of a point.
+    dragged(): it is on its way, which is no step yet.
     """
 
     def __init__(self) -> None:
-        self.changed, self.grasped = Signal(), Signal()
+        self.changed, self.grasped, self.dragged = Signal(), Signal(), Signal()
         self._observers = Observers()
         self.node = None
         self.history = History()
@@ -39,6 +44,7 @@ class EditedPoints:
         self._successors: dict[str, str] = {}
         self._is_writing = False
         self._is_dragged = False
+        self._told_s = 0.0
 
     @property
     def column(self) -> Column:
@@ -142,7 +148,16 @@ class EditedPoints:
             self._is_writing = False
 
     def _on_change(self, _node, _event) -> None:
+        if self._is_dragged and not self._is_writing:
+            self._tell_drag()
         self.take_edits()
+
+    def _tell_drag(self) -> None:
+        """Every now and then: a mouse moves faster than a panel can show it."""
+        now_s = time.monotonic()
+        if now_s - self._told_s >= DRAG_TOLD_EVERY_S:
+            self._told_s = now_s
+            self.dragged.emit()
 
     def _on_node(self, _node, _event) -> None:
         if not self._is_writing:
@@ -150,7 +165,7 @@ class EditedPoints:
 
     def _on_grasp(self, node, _event) -> None:
         self.take_edits()
-        self._is_dragged = True
+        self._is_dragged, self._told_s = True, 0.0
         display = node.GetDisplayNode()
         index = column_index(node, display.GetActiveControlPoint()) if display is not None else None
         if index is not None:
@@ -192,16 +207,16 @@ def _what_changed(before: Column, after: Column) -> str:
     if added and removed:
         return _("change the list")
     if added:
-        return _("add {names}").format(names=_listed(added))
+        return _("add {names}").format(names=listed(added))
     if removed:
-        return _("delete {names}").format(names=_listed(removed))
+        return _("delete {names}").format(names=listed(removed))
     renamed = [new[key].label for key in new if new[key].label != old[key].label]
     if renamed:
-        return _("rename to {names}").format(names=_listed(renamed))
+        return _("rename to {names}").format(names=listed(renamed))
     shifted = [after[index].label for index in _moved_indices(before, after)]
-    return _("move {names}").format(names=_listed(shifted)) if shifted else _("edit points")
+    return _("move {names}").format(names=listed(shifted)) if shifted else _("edit points")
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """Such as ``L1, L2, L3`` or ``7 points``."""
     return ", ".join(names) if len(names) <= 3 else _("{count} points").format(count=len(names))

@@ -1,7 +1,8 @@
 """Observers of VTK objects that keep nobody alive and are gone with whoever observes.
 
-With `slicer.util.VTKObservationMixin` a scene holds its observers, so that a session which a script forgot to close lives
-on.  When Python's garbage collector ends both at once, the closing scene calls what is half taken apart: Slicer crashes.
+With `slicer.util.VTKObservationMixin` a scene holds its observers, so that a session which a script forgot to close
+lives on.  When Python's garbage collector ends both at once, the closing scene calls what is half taken apart, and
+Slicer crashes.
 """
 
 from __future__ import annotations

@@ -41,7 +41,11 @@ class Runs:
         if self._job is not None:
             raise VertebraLabelingError(_("A run is going on; wait for its end or cancel it."))
         self._job, self._finish, self.log = job, finish, ""
-        job.start()
+        try:
+            job.start()
+        except BaseException:
+            self.abandon()
+            raise
         if not job.is_running:
             self._ended()
             return False

@@ -39,6 +39,7 @@ class Showing:
         self._points, self._watch = EditedPoints(), SceneWatch(scene)
         self._points.changed.connect(self._points_changed)
         self._points.grasped.connect(self._mark)
+        self._points.dragged.connect(self.changed.emit)
         self._watch.settled.connect(self._settle)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from ...core.labelling import LabelledPoint
 from ..placement import place_beside
 from ..points_node import create_points_node, mark_written, read_column, style, write_column
 from ..state import ResultInfo, result_of, set_result
-from .edited_points import EditedPoints
+from .edited_points import EditedPoints, listed
 
 Event = Mapping[str, Any]
 Ask = Callable[[str], bool]
@@ -42,12 +42,13 @@ class LabelTask:
         node = self._target(ask)
         if node is None:
             node = create_points_node(scene, _("{volume} vertebrae").format(volume=self.volume_node.GetName()))
-        elif result_of(node) is None:
-            style(node)
+        is_new = result_of(node) is None
         if node is points.node:
             points.restart(column)
         else:
             write_column(node, column)
+        if is_new:
+            style(node)
         mark_written(node)
         set_result(node, replace(info, keys=tuple(point.key for point in read_column(node))))
         place_beside(node, self.volume_node)
@@ -101,5 +102,4 @@ class RefineTask:
 
 def listed_labels(column: Column, indices: Sequence[int]) -> str:
     """Such as ``L1, L2, L3`` or ``7 points``."""
-    labels = [column[index].label for index in indices]
-    return ", ".join(labels) if len(labels) <= 3 else _("{count} points").format(count=len(labels))
+    return listed([column[index].label for index in indices])
