@@ -14,6 +14,7 @@ from PySide6.QtCore import Property, Signal
 from harness.io import CoreIOManager
 from harness.layout import LayoutManager
 from harness.modules import ModuleManager
+from harness.signals import disconnect_all
 
 
 class Application(qt.QApplication):
@@ -44,6 +45,8 @@ class Application(qt.QApplication):
         import slicer
 
         self._modules._unload_scripted()
+        for lasting in (self, self._modules, self._layout):
+            disconnect_all(lasting)
         self.sendPostedEvents(None, int(qt.QEvent.DeferredDelete.value))
         self._settings.clear()
         shutil.rmtree(self._temporary_path)

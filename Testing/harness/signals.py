@@ -37,6 +37,14 @@ def disconnect(sender: QObject, signature: str, function) -> bool:
     return False
 
 
+def disconnect_all(sender: QObject) -> None:
+    """Undo every `connect` of `sender`; for what outlives a test."""
+    address, _ = _key(sender, "")
+    for (owner, signature), pairs in list(_connected.items()):
+        for function, _ in list(pairs) if owner == address else []:
+            disconnect(sender, signature, function)
+
+
 def _existing(sender: QObject, signature: str) -> str:
     normal = bytes(QMetaObject.normalizedSignature(signature)).decode()
     if not _stand_in_signal(sender, normal) and sender.metaObject().indexOfSignal(normal) < 0:

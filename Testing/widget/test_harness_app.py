@@ -65,6 +65,17 @@ def test_every_test_starts_with_an_empty_scene_and_fresh_settings(scene):
     assert slicer.util.settingsValue("VertebraLabeling/Engine", "none") == "none"
 
 
+def test_what_a_test_connects_to_the_application_ends_with_it(scene):
+    heard = []
+    slicer.app.connect("startupCompleted()", lambda: heard.append("startup"))
+    slicer.app.connect("mrmlSceneChanged(vtkMRMLScene*)", heard.append)
+    slicer.app.startupCompleted.emit()
+    assert heard == ["startup"]
+    boot.fresh_scene()
+    slicer.app.startupCompleted.emit()
+    assert heard == ["startup"]
+
+
 def test_settings_are_files_of_the_harness(scene):
     assert slicer.app.slicerHome in qt.QSettings().fileName()
     assert slicer.app.slicerHome in slicer.app.temporaryPath
