@@ -26,7 +26,7 @@ SLICER_PYTHON := $(SLICER_VENV)/bin/python
 SLICER_STAMP := $(SLICER_VENV)/.installed-$(SLICER_CORE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup label test test-slow test-slicer lint bench clean
+.PHONY: help setup label test test-slow test-slicer lint bench screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1@\2/' | column -t -s '@' 2>/dev/null \
@@ -64,6 +64,9 @@ lint: $(DEV_STAMP) ## style and types
 
 bench: $(DEV_STAMP) ## time and memory: a whole body beside a plain U-Net, and a training step
 	$(VENV_PYTHON) -m training bench $(ARGS)
+
+screenshots: $(DEV_STAMP) ## make the pictures of the Slicer module anew: make screenshots [ARGS="--only run unsure"]
+	PYTHONPATH=Testing $(VENV_PYTHON) -m harness.screenshots $(ARGS)
 
 clean: ## remove .venv, .venv-slicer and caches
 	rm -rf $(VENV) $(SLICER_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

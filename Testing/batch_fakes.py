@@ -12,13 +12,14 @@ from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import MemoryExhaustedError, NothingFoundError
 from VertebraLabelingLib.core.labelling import LabelledPoint, Labelling
 from VertebraLabelingLib.pipeline import LabelledScan
-from VertebraLabelingLib.record import RunSettings
+from VertebraLabelingLib.record import Recipe, RunSettings
 
 
 class FakeLabeller:
     """Names two vertebrae in every scan; the first voxel of a scan may ask for a failure instead (see FAILURES).
 
     seen: names of the scans it was given, of all runs.  before: called with the name before each.
+    loaded: how often a run loaded its networks.
     """
 
     FAILURES = {  # noqa: RUF012
@@ -29,7 +30,14 @@ class FakeLabeller:
     }
 
     def __init__(self, weights: str = "ab" * 32):
-        self.weights, self.seen, self.before = weights, [], lambda name: None
+        self.weights, self.seen, self.before, self.loaded = weights, [], lambda name: None, 0
+
+    def recipe(self, args):
+        return Recipe("sites", "default", {"sites": self.weights}, True, 2.0)
+
+    def load(self, args, progress):
+        self.loaded += 1
+        return self
 
     def label(self, scan, progress, anchors=()):
         progress("checking", 0.0)
@@ -47,7 +55,7 @@ class FakeLabeller:
         return LabelledScan(scan, Labelling(points, (), (), False, remarks), {"find": 0.25})
 
     def settings(self, phantom=False):
-        return RunSettings("sites", "default", "onnx", "cpu", {"sites": self.weights}, None, True, 2.0, phantom)
+        return RunSettings(**vars(self.recipe(None)), engine="onnx", device="cpu", phantom=phantom)
 
 
 def write_volume(path: Path, kind: int = 0) -> Path:
@@ -67,4 +75,4 @@ def batch_args(source: Path, output: Path, *more: object):
 
 def run_batch(source: Path, output: Path, labeller: FakeLabeller, *more: object) -> None:
     """A run with a fake labeller; errors as `batch.run.run_batch`."""
-    run.run_batch(batch_args(source, output, *more), lambda args, progress: labeller)
+    run.run_batch(batch_args(source, output, *more), labeller)

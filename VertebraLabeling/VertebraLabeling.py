@@ -75,6 +75,7 @@ class VertebraLabelingWidget(ScriptedLoadableModuleWidget):
         """Developer tool: read the library's files again, too."""
         import sys
 
+        self.cleanup()
         for name in [name for name in sys.modules if name.partition(".")[0] == "VertebraLabelingLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)

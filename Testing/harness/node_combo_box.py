@@ -203,13 +203,6 @@ class qMRMLNodeComboBox(StandIn, qt.QWidget):
         nodes = self._nodes()
         self.setCurrentNode(nodes[index] if 0 <= index < len(nodes) else None)
 
-    def nodeCount(self):
-        return len(self._nodes())
-
-    def nodeFromIndex(self, index):
-        nodes = self._nodes()
-        return nodes[index] if 0 <= index < len(nodes) else None
-
     def addNode(self, nodeType=None):
         """A new node of the (first) type, named after `baseName`, which becomes the current one."""
         node_type = nodeType or self._types[0]
@@ -238,45 +231,45 @@ class qMRMLNodeComboBox(StandIn, qt.QWidget):
         label = self._scene.GetTypeDisplayNameByClassName(nodeType) if self._scene and nodeType else ""
         return label or "node"
 
-    def setBaseName(self, baseName, nodeType=""):
+    def _set_base_name(self, baseName, nodeType=""):
         for name in [nodeType] if nodeType else self._types:
             self._base_names[name] = baseName
 
-    # properties
+    # properties, whose setters are no slots in Slicer, so that Python cannot call them
 
-    def setNodeTypes(self, nodeTypes):
+    def _set_node_types(self, nodeTypes):
         self._types = [name for name in nodeTypes if name]
         self._update()
 
-    def setHideChildNodeTypes(self, nodeTypes):
+    def _set_hide_child_node_types(self, nodeTypes):
         self._hidden_types = list(nodeTypes)
         self._update()
 
-    def setShowChildNodeTypes(self, show):
+    def _set_show_child_node_types(self, show):
         self._show_child_types = show
         self._update()
 
-    def setShowHidden(self, show):
+    def _set_show_hidden(self, show):
         self._show_hidden = show
         self._update()
 
-    def setNoneDisplay(self, text):
+    def _set_none_display(self, text):
         self._none_display = text
         self._update()
 
-    def setNoneEnabled(self, enable):
+    def _set_none_enabled(self, enable):
         self._enable("none", enable)
 
-    def setAddEnabled(self, enable):
+    def _set_add_enabled(self, enable):
         self._enable("add", enable)
 
-    def setRemoveEnabled(self, enable):
+    def _set_remove_enabled(self, enable):
         self._enable("remove", enable)
 
-    def setRenameEnabled(self, enable):
+    def _set_rename_enabled(self, enable):
         self._enable("rename", enable)
 
-    def setEditEnabled(self, enable):
+    def _set_edit_enabled(self, enable):
         self._enable("edit", enable)
 
     def _enable(self, what: str, enable: bool) -> None:
@@ -284,17 +277,17 @@ class qMRMLNodeComboBox(StandIn, qt.QWidget):
             self._enabled[what] = bool(enable)
             self._update()
 
-    nodeTypes = Property("QStringList", lambda self: self._types, setNodeTypes)
-    hideChildNodeTypes = Property("QStringList", lambda self: self._hidden_types, setHideChildNodeTypes)
-    showChildNodeTypes = Property(bool, lambda self: self._show_child_types, setShowChildNodeTypes)
-    showHidden = Property(bool, lambda self: self._show_hidden, setShowHidden)
-    noneDisplay = Property(str, lambda self: self._none_display, setNoneDisplay)
-    noneEnabled = Property(bool, lambda self: self._enabled["none"], setNoneEnabled)
-    addEnabled = Property(bool, lambda self: self._enabled["add"], setAddEnabled)
-    removeEnabled = Property(bool, lambda self: self._enabled["remove"], setRemoveEnabled)
-    renameEnabled = Property(bool, lambda self: self._enabled["rename"], setRenameEnabled)
-    editEnabled = Property(bool, lambda self: self._enabled["edit"], setEditEnabled)
-    baseName = Property(str, lambda self: self._base_names.get(next(iter(self._types), ""), ""), setBaseName)
+    nodeTypes = Property("QStringList", lambda self: self._types, _set_node_types)
+    hideChildNodeTypes = Property("QStringList", lambda self: self._hidden_types, _set_hide_child_node_types)
+    showChildNodeTypes = Property(bool, lambda self: self._show_child_types, _set_show_child_node_types)
+    showHidden = Property(bool, lambda self: self._show_hidden, _set_show_hidden)
+    noneDisplay = Property(str, lambda self: self._none_display, _set_none_display)
+    noneEnabled = Property(bool, lambda self: self._enabled["none"], _set_none_enabled)
+    addEnabled = Property(bool, lambda self: self._enabled["add"], _set_add_enabled)
+    removeEnabled = Property(bool, lambda self: self._enabled["remove"], _set_remove_enabled)
+    renameEnabled = Property(bool, lambda self: self._enabled["rename"], _set_rename_enabled)
+    editEnabled = Property(bool, lambda self: self._enabled["edit"], _set_edit_enabled)
+    baseName = Property(str, lambda self: self._base_names.get(next(iter(self._types), ""), ""), _set_base_name)
     currentNodeID = Property(str, lambda self: self._current_id(), setCurrentNodeID)
 
 

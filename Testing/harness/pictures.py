@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -22,29 +21,18 @@ PAPER = (239, 239, 239)
 """Behind the panel: the window colour of its style."""
 
 _LETTERS = {"Red": "R", "Yellow": "Y", "Green": "G"}
-_COLOURS = 160
+_GREYS, _GREY_WITHIN = 96, 12
 
 
-def panel_picture(widget, sections: Sequence[str] = ("input", "label", "result", "correct")) -> Image.Image:
-    """The module's panel, 400 pixels wide and as high as it needs, with these sections open, the others shut.
-
-    Sections that come first and are shut are shown; sections shut behind the last open one are cut off when only some
-    of the panel is wanted (fewer than four open sections).
-    """
-    names = ("input", "label", "result", "correct", "export", "advanced")
-    for name in names:
-        getattr(widget.ui, f"{name}CollapsibleButton").setCollapsed(name not in sections)
+def panel_picture(widget) -> Image.Image:
+    """The module's panel as it opens, as high as it needs with all rows of the table."""
     _fit_table(widget.ui.pointsTable)
     widget.parent.setFixedWidth(PANEL_WIDTH_PX)
     widget.parent.show()
     for _settle in range(3):
         slicer.app.processEvents()
         widget.parent.resize(PANEL_WIDTH_PX, widget.parent.heightForWidth(PANEL_WIDTH_PX))
-    picture = _grabbed(widget.parent)
-    if len(sections) < 4:
-        last = getattr(widget.ui, f"{[name for name in names if name in sections][-1]}CollapsibleButton")
-        picture = picture.crop((0, 0, picture.width, last.geometry.bottom() + 10))
-    return picture
+    return _grabbed(widget.parent)
 
 
 def _fit_table(table) -> None:
@@ -54,9 +42,10 @@ def _fit_table(table) -> None:
 
 
 def _grabbed(widget) -> Image.Image:
-    image = widget.grab().toImage().convertToFormat(4)  # QImage::Format_RGB32
-    pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
-    return Image.fromarray(np.ascontiguousarray(pixels[..., 2::-1]))
+    file = Path(slicer.app.temporaryPath) / "panel.png"
+    widget.grab().save(str(file))
+    with Image.open(file) as picture:
+        return picture.convert("RGB")
 
 
 def slice_picture(view: SliceView) -> Image.Image:
@@ -104,8 +93,20 @@ def _pasted(pictures, size_px, direction, colour) -> Image.Image:
 
 def save(path: Path, picture: Image.Image) -> None:
     """Write a PNG with a palette, a third of the size of one with all colours."""
-    small = picture.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     content = BytesIO()
-    small.save(content, "PNG", optimize=True)
+    picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
     with atomic_write(path) as temporary:
         temporary.write_bytes(content.getvalue())
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    """Greys for the CT, all else for what is coloured: small things in colour keep theirs."""
+    pixels = np.asarray(picture)
+    coloured = pixels[np.ptp(pixels, axis=2) > _GREY_WITHIN]
+    palette = np.repeat(np.linspace(0, 255, _GREYS).round().astype(np.uint8), 3).tolist()
+    if len(coloured):
+        colours = Image.fromarray(coloured[None]).quantize(256 - _GREYS, method=Image.Quantize.MAXCOVERAGE)
+        palette += colours.getpalette()[: 3 * (256 - _GREYS)]
+    result = Image.new("P", (1, 1))
+    result.putpalette(palette)
+    return result

@@ -11,7 +11,12 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from harness.world import SLICE_VIEWS
 
-SLICE_MANAGERS = ("vtkMRMLMarkupsDisplayableManager", "vtkMRMLModelSliceDisplayableManager")
+SLICE_MANAGERS = (
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLModelSliceDisplayableManager",
+    "vtkMRMLCrosshairDisplayableManager",
+    "vtkMRMLRulerDisplayableManager",
+)
 # without vtkMRMLViewDisplayableManager (box, letters, background): taking it away crashes the process
 THREE_D_MANAGERS = (
     "vtkMRMLModelDisplayableManager",

@@ -256,6 +256,17 @@ def test_refining_moves_the_points_as_one_step(desk):
     assert desk.session.column == start
 
 
+def test_a_refined_point_is_no_longer_where_the_hand_put_it(desk):
+    node = desk.label()
+    node.SetNthControlPointDescription(1, "p=0.90; next to the border")
+    drag(node, 1, (0.0, 0.0, -30.0))
+    assert desk.session.column[1].remark == "next to the border; moved by hand"
+    assert desk.session.refine((1,))
+    desk.job.finish({"points": result(("L1",))["points"]})
+    desk.session.poll()
+    assert desk.session.column[1].remark == "next to the border"
+
+
 def test_a_refinement_of_points_changed_meanwhile_is_dropped(desk):
     node = desk.label()
     assert desk.session.refine((1,))

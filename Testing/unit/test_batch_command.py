@@ -16,7 +16,10 @@ import pytest
 import SimpleITK as sitk
 from phantoms import small_phantom
 from VertebraLabelingLib import predict
+from VertebraLabelingLib.batch.state import settings_id
 from VertebraLabelingLib.core.formats import read_points
+from VertebraLabelingLib.engines.weights import find_model
+from VertebraLabelingLib.options import Labeller
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "VertebraLabeling" / "Scripts" / "label_batch.py"
@@ -48,6 +51,18 @@ def test_usage(tmp_path, capsys, more, word):
     assert predict.main(["batch", "--input", str(tmp_path), "--output", str(tmp_path / "out"), *more]) == 2
     assert word in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("more", [[], ["--refine"], ["--method", "integral-regression", "--config", "paper"]])
+def test_what_a_run_is_planned_by_is_what_its_networks_turn_out_to_be(tmp_path, more, own):
+    """Else every run would do all scans again."""
+    words = ["batch", "--input", "x", "--output", "y", "--engine", "onnx", *more]
+    if own:
+        shipped = find_model("integral-regression" if "--method" in more else "sites").weights.path
+        words += ["--model", str(shipped)]
+    args = predict.parser().parse_args(words)
+    assert settings_id(Labeller.recipe(args)) == settings_id(Labeller.load(args).settings())
 
 
 def test_a_phantom_and_a_broken_file(phantom_file, tmp_path, capsys):
@@ -173,6 +188,17 @@ def test_a_signal_to_the_script_cancels_the_child(python_slicer, tmp_path, numbe
     time.sleep(0.3)
     process.send_signal(number)
     assert process.communicate(timeout=30)[0] == "cancelled\n"
+    assert process.returncode == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals and a shell script")
+def test_a_cancel_file_that_cannot_be_made_ends_the_child_at_once(python_slicer, tmp_path):
+    command = [sys.executable, str(SCRIPT), "--cancel-file", str(tmp_path / "none" / "flag")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=python_slicer)
+    assert process.stdout.readline() == "line of the child\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[0] == ""
     assert process.returncode == 130
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from batch_fakes import write_volume
@@ -55,6 +56,26 @@ def test_a_folder_with_slices_is_one_scan_and_so_is_each_below_it(tmp_path):
     touch(tmp_path / "ward" / "old", "a.dcm", "b.ima")
     touch(tmp_path / "ward", "DICOMDIR", content=DICOM)
     assert list(stems(tmp_path)) == ["ward/old", "ward/se1", "ward/se1/more"]
+
+
+def test_names_that_another_system_takes_for_one_are_kept_apart(tmp_path):
+    touch(tmp_path, "\u00e9.nii", "e\u0301.nrrd")
+    assert sorted(stems(tmp_path).values()) == sorted(["\u00e9.nii", "e\u0301.nrrd"])
+
+
+def test_a_folder_that_may_be_listed_but_not_entered_is_an_entry_of_its_own(tmp_path, monkeypatch):
+    """As with the permissions r--; the others are found all the same."""
+    touch(tmp_path, "closed/a.nii", "open/b.nii")
+    is_file = Path.is_file
+
+    def refusing(path):
+        if path.parent.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refusing)
+    found = discover(tmp_path, tmp_path / "out")
+    assert [(entry.relative, entry.fingerprint() == "") for entry in found] == [("closed", True), ("open/b.nii", False)]
 
 
 def test_a_folder_of_slices_given_itself_is_called_by_its_name(tmp_path):

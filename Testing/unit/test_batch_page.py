@@ -145,7 +145,7 @@ def said(place, *options) -> str:
     args = batch_args(*place, *options)
     args.quiet = "--quiet" in options
     with redirect_stdout(io.StringIO()) as out, pytest.raises(SomeFailedError):
-        run.run_batch(args, lambda args, progress: FakeLabeller())
+        run.run_batch(args, FakeLabeller())
     return out.getvalue()
 
 
@@ -194,7 +194,7 @@ def test_nobody_listens(place):
         args = batch_args(*place, *options)
         args.quiet = False
         with redirect_stdout(Closed()), pytest.raises(CancelledError):
-            run.run_batch(args, lambda args, progress: FakeLabeller())
+            run.run_batch(args, FakeLabeller())
 
 
 def test_the_bar_tells_scan_rate_and_time_left(monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import json
 import os
 import signal
@@ -13,10 +15,12 @@ from pathlib import Path
 
 import pytest
 from batch_fakes import FakeLabeller, run_batch, write_volume
+from VertebraLabelingLib import predict
 from VertebraLabelingLib.batch import lock, state
 from VertebraLabelingLib.batch.run import SomeFailedError
 from VertebraLabelingLib.core.errors import CancelledError, ModelError, UsageError
 from VertebraLabelingLib.core.formats import read_points
+from VertebraLabelingLib.options import Labeller
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,18 +125,18 @@ def test_an_empty_folder_a_file_and_a_missing_one_are_refused(tmp_path, labeller
     for name, word in (("in", "No CT was found"), ("a.nii", "is a file"), ("no", "does not exist")):
         with pytest.raises(UsageError, match=word):
             run_batch(tmp_path / name, tmp_path / "out", labeller)
+    with pytest.raises(UsageError, match="cannot be opened"):
+        run_batch(tmp_path / ("x" * 300), tmp_path / "out", labeller)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_model_ends_the_run_at_once(place):
+def test_a_missing_model_ends_the_run_at_once(place, labeller):
     def load(args, progress):
         raise ModelError("The weights are missing.")
 
-    from batch_fakes import batch_args
-    from VertebraLabelingLib.batch import run
-
+    labeller.load = load
     with pytest.raises(ModelError):
-        run.run_batch(batch_args(*place), load)
+        run_batch(*place, labeller)
     assert {row["state"] for row in rows(place[1]).values()} == {"waiting"}
 
 
@@ -166,6 +170,60 @@ def test_a_full_disk_ends_the_run(place, labeller, monkeypatch):
     assert labeller.seen == []
 
 
+def test_a_disk_that_fills_up_ends_the_run_and_is_no_failure_of_the_scan(place, labeller, monkeypatch):
+    """The network would run for all others in vain."""
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("VertebraLabelingLib.batch.task.file_sha256", full)
+        with pytest.raises(UsageError, match="No space left on device"):
+            run_batch(*place, labeller)
+    assert labeller.seen == ["a.nii.gz"]
+    assert not (place[1] / "a.run.json").exists()
+    run_batch(*place, labeller)
+    assert labeller.seen == ["a.nii.gz", "a.nii.gz", "b.nrrd", "c.mha"]
+
+
+def test_results_that_could_not_be_written_are_tried_again(place, labeller, monkeypatch):
+    def in_use(path):
+        raise PermissionError(13, "in use")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("VertebraLabelingLib.batch.task.file_sha256", in_use)
+        with pytest.raises(SomeFailedError, match="3 of 3"):
+            run_batch(*place, labeller)
+    assert rows(place[1])["a.nii.gz"]["exit_code"] == "2"
+    run_batch(*place, labeller)
+    assert {row["state"] for row in rows(place[1]).values()} == {"done"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX limits")
+def test_a_full_disk_does_not_hinder_the_lock(tmp_path):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with lock.only_run(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_name_that_the_console_cannot_show_does_not_end_the_run(place, monkeypatch):
+    """As on Windows, where what goes through a pipe is in an old code page."""
+    (place[0] / "\u4e2d.nii").write_bytes(b"")
+    fake, console = FakeLabeller(), io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr(Labeller, "load", fake.load)
+    monkeypatch.setattr(sys, "stdout", console)
+    words = ["batch", "--input", str(place[0]), "--output", str(place[1]), "--no-preview"]
+    assert predict.main(words) == 7
+    console.flush()
+    assert rb"\u4e2d.nii: FAILED (3)" in console.buffer.getvalue()
+
+
 def test_of_several_series_the_note_reaches_the_summary(tmp_path, labeller):
     from test_dicom import ramp, write_series
 
@@ -194,6 +252,7 @@ def test_a_second_run_does_nothing(place, labeller):
         labeller.before = lambda name: pytest.fail("worked again")
     assert len(labeller.seen) == done == 7
     assert snapshot(output) == before
+    assert labeller.loaded == 1, "the networks were loaded for nothing"
     assert rows(output)["bug.nii"]["exit_code"] == "1"
 
 
@@ -445,6 +504,17 @@ def test_what_is_no_record_of_a_batch_run(tmp_path, text):
     assert state.read_record(tmp_path / "a.run.json") is None
 
 
+@pytest.mark.parametrize("damage", [{"level": "X9"}, {"probability": None}])
+def test_a_record_that_the_tables_cannot_tell_is_none(place, labeller, damage):
+    """It would end every run."""
+    run_batch(*place, labeller)
+    values = record(place[1], "a")
+    assert state.read_record(place[1] / "a.run.json") is not None
+    values["labelling"]["points"][0] |= damage
+    (place[1] / "a.run.json").write_text(json.dumps(values))
+    assert state.read_record(place[1] / "a.run.json") is None
+
+
 def test_a_damaged_record_protects_the_files_beside_it(place, labeller):
     run_batch(*place, labeller)
     (place[1] / "a.run.json").write_text("{")
@@ -461,11 +531,20 @@ def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(place, labeller)
     assert {p.name for p in place[1].glob(".*")} == {".keep", ".gitignore", f".{'0' * 31}.run.json", lock.LOCK_NAME}
 
 
+def test_leftovers_beside_the_summary_are_removed_where_no_scan_lies_there(tmp_path, labeller):
+    write_volume(tmp_path / "in" / "sub" / "a.nii")
+    leftover = tmp_path / "out" / f".{'0' * 32}.csv"
+    leftover.parent.mkdir()
+    leftover.write_text("")
+    run_batch(tmp_path / "in", tmp_path / "out", labeller)
+    assert not leftover.exists()
+
+
 def test_preview_pictures_are_made_unless_told_otherwise(place, labeller, monkeypatch):
     from batch_fakes import batch_args
     from VertebraLabelingLib.batch import run
 
     args = batch_args(*place, "--preview", "--limit", 1)
-    run.run_batch(args, lambda *_: labeller)
+    run.run_batch(args, labeller)
     assert (place[1] / "a.png").read_bytes().startswith(b"\x89PNG")
     assert '<img src="./a.png"' in (place[1] / "index.html").read_text(encoding="utf-8")

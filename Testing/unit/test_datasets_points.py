@@ -244,5 +244,5 @@ def test_a_list_of_patients_that_is_not_utf8_is_refused_with_a_sentence(tmp_path
     write(image(), tmp_path / "a.nii.gz")
     markups.write(tmp_path / "a.mrk.json", [LabelledPoint(Level.L1, (0.0, 0.0, 450.0))])
     (tmp_path / "patients.csv").write_bytes("id,patient\na,Müller\n".encode("latin-1"))
-    with pytest.raises(InputError, match="patients.csv is not text in UTF-8"):
+    with pytest.raises(InputError, match=r"patients\.csv is not text in UTF-8"):
         list(pairs.items(tmp_path))

@@ -126,6 +126,12 @@ def test_every_out_of_memory_becomes_one_error(error):
     assert caught.value.__cause__ is error
 
 
+def test_the_innermost_guard_says_on_which_device():
+    with pytest.raises(MemoryExhaustedError) as caught, memory_guard(), memory_guard("cuda:0"):
+        raise MemoryError
+    assert caught.value.device == "cuda:0"
+
+
 def test_torch_refusing_a_real_allocation_is_recognised():
     with pytest.raises(MemoryExhaustedError), memory_guard():
         torch.empty(2**60, dtype=torch.uint8)

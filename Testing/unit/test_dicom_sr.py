@@ -10,6 +10,7 @@ import pytest
 from test_dicom import ramp, write_series
 from VertebraLabelingLib import __version__
 from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.dicom import read_dicom_folder
 from VertebraLabelingLib.core.errors import InputError, UsageError
 from VertebraLabelingLib.core.formats.dicom_sr import read_source, write_sr
 from VertebraLabelingLib.core.labelling import LabelledPoint
@@ -145,6 +146,23 @@ def test_the_source_of_a_folder_is_the_ct_series_with_most_slices_without_pixels
     assert not any("PixelData" in header for header in source.datasets)
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_the_source_is_what_the_reader_of_the_volume_takes(tmp_path, hd, marked):
+    """Also where one series holds two orientations, and where slices lack the mark of DICOM files."""
+    series(tmp_path, 5)
+    upright = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]).T
+    write_series(tmp_path, ramp(4), np.arange(4) * 2.0, prefix="t", direction=upright, tags={"0020|0052": FRAME})
+    if not marked:
+        for path in tmp_path.glob("*.dcm"):
+            path.write_bytes(path.read_bytes()[132:])
+    image, _ = read_dicom_folder(tmp_path)
+    source = read_source(tmp_path)
+    places = sorted(float(header.ImagePositionPatient[2]) for header in source.datasets)
+    assert places == [image.TransformIndexToPhysicalPoint((0, 0, k))[2] for k in range(5)]
+    write_sr(tmp_path / "labels.dcm", POINTS, source)
+    assert len(hd.sr.srread(tmp_path / "labels.dcm").content.get_planar_roi_measurement_groups()) == len(POINTS)
+
+
 def test_the_source_can_be_given_as_files(tmp_path, hd):
     folder = series(tmp_path / "ct")
     assert len(read_source(sorted(folder.glob("*.dcm"))).datasets) == 4
@@ -200,7 +218,7 @@ def test_files_of_two_series_or_two_frames_are_refused(tmp_path, hd):
 @pytest.mark.parametrize("name", [".", "missing", "readme.txt"])
 def test_no_ct_is_no_source(tmp_path, hd, name):
     (tmp_path / "readme.txt").write_text("hello")
-    with pytest.raises(InputError, match="holds no DICOM CT slices; a DICOM report needs the DICOM series of the CT"):
+    with pytest.raises(InputError, match=r"holds no DICOM (image|CT) slices; (give|a DICOM report needs)"):
         read_source(tmp_path / name)
     with pytest.raises(InputError, match="holds no DICOM CT slices"):
         read_source([])

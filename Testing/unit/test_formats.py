@@ -109,6 +109,7 @@ def test_points_that_were_never_placed_are_skipped(tmp_path):
         ),
         ([{"label": "L1", "position": [0, 0]}], {}, "position of L1 is not three"),
         ([{"label": "L1", "position": [0, 0, "x"]}], {}, "position of L1"),
+        ([{"label": "L1", "position": [0, 0, 10**400]}], {}, "position of L1"),
         ([{"label": "L1", "position": [0, 0, float("nan")]}], {}, "not finite"),
         ([{"label": "L1", "position": [0, 0, 0]}] * 2, {}, "L1 occurs more than once"),
         ([{"label": "L1", "position": [0, 0, 0]}], {"system": "IJK"}, "coordinate system 'IJK'"),
@@ -123,7 +124,7 @@ def test_mistakes_in_markups_are_named(tmp_path, points, options, message):
     assert "wrong.mrk.json" in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "3", '{"a": 1}', "[]", "[[1]]", "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "{", "3", '{"a": 1}', "[]", "[[1]]", "\x00\xff", "9" * 5000])
 def test_other_json_is_refused_by_name(tmp_path, text):
     (tmp_path / "a.mrk.json").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=r"a\.mrk\.json"):
@@ -164,6 +165,7 @@ def test_slicers_csv_is_read(tmp_path, axes, place):
         (["L1,1,2,3"], "no header"),
         ([""], "no header"),
         (["label,x,y,z", "F-1,1,2,3"], "'F-1' is no level"),
+        (["label,x,y,z," + "a" * 200_000], "not a table"),
         (["label,x,y,z", "L1,1,2"], "position of L1"),
         (["label,x,y,z", "L1,1,2,abc"], "position of L1"),
         (["label,x,y,z", "L1,1,2,inf"], "not finite"),
@@ -236,6 +238,7 @@ def test_verse_needs_the_scan(tmp_path):
     ("content", "message"),
     [
         ([{"direction": ["L", "A", "S"]}, {"label": 27, "X": 1, "Y": 1, "Z": 1}], "label 27 is no vertebra"),
+        ([{"direction": ["L", "A", "S"]}, {"label": float("inf"), "X": 1, "Y": 1, "Z": 1}], "is no vertebra"),
         ([{"direction": ["L", "A", "S"]}, {"label": 20, "X": 1, "Y": 1}], "not a VerSe"),
         ([{"direction": ["L", "A", "S"]}, {"label": 20, "X": 1, "Y": 1, "Z": None}], "position of L1"),
         ([{"direction": ["L", "R", "S"]}], "direction"),

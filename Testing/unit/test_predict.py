@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import locale
 import os
 import re
 import signal
@@ -390,8 +391,9 @@ def save_bytes(path: Path, content: bytes) -> Path:
     ids=["missing", "empty", "text", "2-D", "NaN", "0-1", "empty folder"],
 )
 def test_bad_input(method, out, tmp_path, capsys, make):
-    method()
+    fake = method()
     assert fails(method, make(tmp_path), out, capsys)[0] == 3
+    assert fake.calls == [], "the networks were loaded for it"
 
 
 def test_nothing_found_by_the_decoder(method, body, out, capsys):
@@ -448,6 +450,9 @@ def test_out_of_memory(method, body, out, capsys, monkeypatch, stage):
     code, message = fails(method, body, out, capsys, "--preview", out / "a.png")
     assert code == 6
     assert "memory" in message
+    assert label(body, out, "--preview", out / "a.png", "--json-lines") == 6
+    event = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert event["device"] == ("cpu" if stage == "find" else ""), "where the networks ran, if they did"
 
 
 def test_an_unexpected_error_is_one_sentence_and_with_debug_a_traceback(method, body, out, capsys):
@@ -466,8 +471,8 @@ def test_an_unexpected_error_is_one_sentence_and_with_debug_a_traceback(method, 
 def test_errors_as_json_lines(method, out, tmp_path, capsys):
     assert label(tmp_path / "missing.nii", out, "--json-lines") == 3
     event = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert event.keys() == {"event", "code", "message"}
-    assert (event["event"], event["code"]) == ("error", 3)
+    assert event.keys() == {"event", "code", "message", "device"}
+    assert (event["event"], event["code"], event["device"]) == ("error", 3, "")
     assert predict.main(["label", "--json-lines"]) == 2
     assert json.loads(capsys.readouterr().out)["code"] == 2
 
@@ -527,3 +532,16 @@ def test_points_whose_body_the_border_may_cut_say_so():
 def test_a_few_points_of_uncertain_names_are_no_labelling(probabilities, lone):
     points = (LabelledPoint(LEVELS[n], (0, 0, -30.0 * n), p) for n, p in enumerate(probabilities))
     assert is_lone_guess(Labelling(tuple(points))) is lone
+
+
+@pytest.mark.parametrize(("system", "calls"), [("nt", [(locale.LC_CTYPE, ".UTF-8")]), ("posix", [])])
+def test_on_windows_the_c_library_takes_paths_as_utf8(system, calls, monkeypatch):
+    made = []
+
+    def setlocale(category, name):
+        made.append((category, name))
+        raise locale.Error("an old Windows")
+
+    monkeypatch.setattr(locale, "setlocale", setlocale)
+    predict.take_paths_as_utf8(system)
+    assert made == calls

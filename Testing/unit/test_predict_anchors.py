@@ -63,6 +63,11 @@ def test_an_output_can_be_the_anchors_of_the_next_run(body, tmp_path):
         assert [p for p in read_points(out) if p.confirmed] == [L3]
 
 
+def test_only_locked_points_count_whatever_the_markups_file_is_called(tmp_path):
+    path = markups(tmp_path / "a.mrk.json", L3, POINTS[2]).rename(tmp_path / "points.json")
+    assert read_anchors(path) == (L3,)
+
+
 def test_every_point_of_a_table_is_an_anchor(body, tmp_path):
     table = tmp_path / "a.csv"
     write_points(table, Labelling(POINTS[1:3]))

@@ -105,6 +105,11 @@ def test_the_moves_are_told(body, tmp_path, capsys):
     assert output == ["L2    moved 3.0 mm", "L3    moved 3.0 mm", f"-> {tmp_path / 'b.mrk.json'}"]
 
 
+def locked_above() -> list[LabelledPoint]:
+    """A point in the scan that may not move."""
+    return [LabelledPoint(Level.T12, (2.0, 0.0, 90.0), confirmed=True)]
+
+
 def fails(body, tmp_path, capsys, points, *more) -> tuple[int, str]:
     code = refine(body, points, tmp_path / "out.mrk.json", *more)
     assert not (tmp_path / "out.mrk.json").exists()
@@ -125,6 +130,20 @@ def test_failures(body, tmp_path, capsys):
     code, message = fails(body, tmp_path, capsys, locked)
     assert code == 3
     assert "unlock some" in message
+    away = [replace(p, position_lps_mm=(0.0, 0.0, 900.0 - 30 * p.level)) for p in POINTS]
+    code, message = fails(body, tmp_path, capsys, saved(tmp_path / "c.mrk.json", *away, *locked_above()))
+    assert code == 3
+    assert "None of the points given lies inside 'body.nii.gz'" in message
+
+
+def test_out_of_memory_names_the_device(body, tmp_path, capsys, monkeypatch):
+    def exhaust(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Shifting, "positions", exhaust)
+    assert refine(body, saved(tmp_path / "a.mrk.json", *POINTS), tmp_path / "b.mrk.json", "--json-lines") == 6
+    event = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (event["event"], event["device"]) == ("error", "cpu")
 
 
 def test_a_cancelled_run_leaves_the_points_as_they_were(body, tmp_path, capsys):

@@ -327,3 +327,8 @@ def test_json_of_the_real_command_is_understood(tmp_path):
     (*_, error) = child.poll()
     assert (error["event"], error["code"]) == ("error", child.returncode)
     assert json.dumps(error)
+
+
+def test_a_tool_of_the_system_may_speak_another_code_page():
+    code = "import sys; sys.stdout.buffer.write('Op\\u00e9ration r\\u00e9ussie'.encode('cp850'))"
+    assert process_tree._run([sys.executable, "-c", code]).startswith("Op")

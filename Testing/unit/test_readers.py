@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +89,17 @@ def test_missing_empty_and_other_files_are_refused(tmp_path):
         (tmp_path / name).write_text("not an image")
         with pytest.raises(InputError, match="not an image"):
             read_scan(tmp_path / name)
+
+
+def test_a_name_that_no_library_takes_is_refused(tmp_path):
+    """SimpleITK ends the whole process at it."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.nii"))
+    try:
+        written(tmp_path / "a.nii").rename(path)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    with pytest.raises(InputError, match=r"\\udcff\.nii has a name that is not valid UTF-8; rename it"):
+        read_scan(path)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.nii"])

@@ -60,7 +60,7 @@ def test_a_lost_file_can_be_imported_again(models, tmp_path):
     path, sha256 = weight_file(tmp_path / "a.npz")
     entry = models.import_file(path)
     (models.folder / f"{sha256}.npz").unlink()
-    with pytest.raises(ModelError, match="missing or was altered; remove it"):
+    with pytest.raises(ModelError, match="missing or was altered; import it again"):
         models.verified_path(entry.id)
     models.import_file(path)
     assert models.verified_path(entry.id).is_file()
@@ -72,6 +72,15 @@ def test_an_altered_file_is_refused(models, tmp_path):
     weight_file(models.folder / f"{entry.sha256}.npz", 0.75)
     with pytest.raises(ModelError, match="was altered"):
         models.verified_path(entry.id)
+
+
+def test_importing_again_repairs_an_altered_file(models, tmp_path):
+    path, sha256 = weight_file(tmp_path / "a.npz")
+    entry = models.import_file(path)
+    (models.folder / f"{sha256}.npz").write_bytes(b"altered")
+    assert models.import_file(path) == entry
+    assert models.verified_path(entry.id).read_bytes() == path.read_bytes()
+    assert models.entries() == (entry,)
 
 
 def test_removing_deletes_the_file_and_the_entry(models, tmp_path):

@@ -102,6 +102,18 @@ def test_the_chosen_weights_are_not_used_any_more_once_they_are_removed(opened, 
     assert widget.ui.modelComboBox.currentIndex == 0
 
 
+def test_the_chosen_weights_are_not_used_for_the_method_of_another_scene(opened, weights_file):
+    widget, dialogs = opened
+    dialogs.path = weights_file
+    widget.ui.importModelButton.click()
+    widget.ui.modelComboBox.setCurrentIndex(1)
+    other = next(name for name in METHODS if name != widget.session.options.method)
+    widget.session.state.method = other
+    assert widget.session.options.model_file is None
+    assert widget.ui.methodComboBox.currentText == other
+    assert texts(widget.ui.modelComboBox) == ["Those of the extension"]
+
+
 def test_a_file_that_is_no_weight_file_is_refused_beside_the_button(opened, tmp_path):
     widget, dialogs = opened
     dialogs.path = tmp_path / "letter.npz"
@@ -273,3 +285,65 @@ def test_the_save_dialog_adds_the_ending_and_remembers_the_folder(scene, tmp_pat
     assert proposals[1] == str(tmp_path / "CT.csv")
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *arguments: "")
     assert Dialogs().save_path("Export", "CT.csv", ".csv") is None
+
+
+def test_a_proposed_file_name_has_no_character_that_a_system_refuses(scene, tmp_path, monkeypatch):
+    import qt
+    from VertebraLabelingLib.app.dialogs import Dialogs
+
+    proposals = []
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *arguments: proposals.append(arguments[2]) or "")
+    machine_settings.store("ExportFolder", str(tmp_path))
+    Dialogs().save_path("Export", '4: CT a/b <"x"> vertebrae.csv', ".csv")
+    assert proposals == [str(tmp_path / "4_ CT a_b __x__ vertebrae.csv")]
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_file_of_which_the_save_dialog_did_not_know_is_replaced_only_when_the_user_says_so(
+    scene, tmp_path, monkeypatch, replace
+):
+    import qt
+    from VertebraLabelingLib.app.dialogs import Dialogs
+
+    (tmp_path / "spine.csv").touch()
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *arguments: str(tmp_path / "spine"))
+    questions = []
+    monkeypatch.setattr(Dialogs, "ask", lambda self, question: questions.append(question) or replace)
+    path = Dialogs().save_path("Export", "CT.csv", ".csv")
+    assert path == (tmp_path / "spine.csv" if replace else None)
+    assert len(questions) == 1
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *arguments: str(tmp_path / "spine.CSV"))
+    assert Dialogs().save_path("Export", "CT.csv", ".csv") == tmp_path / "spine.CSV"
+
+
+def test_a_download_can_be_cancelled(widget, weights_file, models_folder, monkeypatch):
+    ui = widget.ui
+    ui.modelAddressEdit.setText(weights_file.as_uri())
+    ui.modelHashEdit.setText(hashlib.sha256(weights_file.read_bytes()).hexdigest())
+    seen = []
+
+    def click_cancel():
+        seen.append((ui.downloadModelButton.text, ui.downloadModelButton.enabled, ui.importModelButton.enabled))
+        ui.downloadModelButton.click()
+
+    monkeypatch.setattr(slicer.app, "processEvents", click_cancel)
+    ui.downloadModelButton.click()
+    assert seen == [("Cancel", True, False)]
+    assert "cancelled" in ui.modelStatusLabel.text
+    assert ui.modelsTable.rowCount == 0
+    assert not list(models_folder.iterdir())
+    assert (ui.downloadModelButton.text, ui.importModelButton.enabled) == ("Download", True)
+    monkeypatch.undo()
+    monkeypatch.setattr(machine_settings, "models_folder", lambda: models_folder)
+    ui.downloadModelButton.click()
+    assert ui.modelsTable.rowCount == 1
+
+
+def test_nothing_is_installed_while_a_run_goes_on(widget):
+    buttons = [getattr(widget.ui, name) for name in ("checkButton", "installLightButton", "installTorchButton")]
+    assert all(button.enabled for button in buttons)
+    widget.ui.labelButton.click()
+    assert not any(button.enabled for button in buttons)
+    FakeJob.made[0].finish(["L1", "L2"])
+    assert wait_until(lambda: not widget.session.is_running, 5)
+    assert all(button.enabled for button in buttons)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import qt
 import slicer
 from harness import boot
 from panel_support import FakeJob, labels_of, loaded_panel, points_node, volume_node
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "VertebraLabeling" / "VertebraLabeling.py"
+FORM = ROOT / "VertebraLabeling" / "Resources" / "UI" / "VertebraLabeling.ui"
 IMPORT_MS = 50
 HEAVY = ("torch", "sklearn", "onnxruntime", "SimpleITK", "scipy", "matplotlib", "VertebraLabelingLib")
 
@@ -134,3 +137,33 @@ def test_leaving_twice_does_no_harm(scene, method):
         widget.exit()
         widget.enter()
         assert widget.ui.labelButton is not None
+
+
+def test_the_widgets_of_a_panel_that_was_closed_change_nothing_any_more(scene):
+    """After "Reload" they live on, hidden, and still see the scene."""
+    volume_node()
+    old, _dialogs = loaded_panel()
+    old.cleanup()
+    new, _dialogs = loaded_panel()
+    ct = new.session.input_volume
+    old.ui.inputSelector.setCurrentNode(None)
+    assert new.session.input_volume is ct is not None
+
+
+def test_a_screen_reader_finds_a_name_for_every_field(scene):
+    """Buttons and check boxes have their text; the others need a label of theirs or a name."""
+    kinds = "QComboBox|QLineEdit|QTableWidget|QPlainTextEdit|QProgressBar|qMRMLNodeComboBox"
+    fields = set(re.findall(rf'class="(?:{kinds})" name="(\w+)"', FORM.read_text(encoding="utf-8")))
+    widget, _dialogs = loaded_panel()
+    widgets = [value for value in vars(widget.ui).values() if isinstance(value, qt.QWidget)]
+    labelled = {label.buddy().objectName for label in widgets if isinstance(label, qt.QLabel) and label.buddy()}
+    named = {field.objectName for field in widgets if field.accessibleName}
+    assert len(fields) >= 16
+    assert fields - labelled - named == set()
+
+
+def test_a_name_of_a_patient_is_shown_as_it_is(scene):
+    volume_node(name="<b>Doe</b>").SetAndObserveImageData(None)
+    widget, _dialogs = loaded_panel()
+    assert "<b>Doe</b>" in widget.ui.statusLabel.text
+    assert widget.ui.statusLabel.textFormat == qt.Qt.PlainText

@@ -48,6 +48,13 @@ def test_the_first_volume_is_chosen_when_the_module_is_opened(widget, ct):
     assert widget.ui.labelButton.enabled
 
 
+def test_a_label_map_is_not_chosen_when_the_module_is_opened(scene):
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "mask")
+    ct = volume_node()
+    widget, _dialogs = loaded_panel(FakeJob)
+    assert widget.session.input_volume is ct
+
+
 def test_without_a_volume_the_button_says_why_it_is_disabled(scene):
     widget, _dialogs = loaded_panel(FakeJob)
     assert not widget.ui.labelButton.enabled
@@ -96,6 +103,22 @@ def test_an_unsure_result_offers_its_alternative_and_a_button_applies_it(widget)
     assert labels_of(widget.session.points_node) == ["L1", "L2", "L3"]
 
 
+def test_the_chosen_alternative_stays_chosen_while_the_user_looks_around(widget):
+    widget.ui.labelButton.click()
+    job = FakeJob.made[0]
+    job.finish(["L1", "L2", "L3"])
+    job.result["level_certain"] = False
+    job.result["alternatives"] = [
+        {"shift": 1, "probability": 0.18, "levels": ["L2", "L3", "L4"]},
+        {"shift": -1, "probability": 0.11, "levels": ["T12", "L1", "L2"]},
+    ]
+    finished(widget)
+    widget.ui.alternativeComboBox.setCurrentIndex(1)
+    widget.ui.pointsTable.setCurrentCell(2, LEVEL)
+    widget.ui.alternativeButton.click()
+    assert labels_of(widget.session.points_node) == ["T12", "L1", "L2"]
+
+
 def test_cancelling_leaves_the_scene_as_it_was(widget):
     before = nodes()
     widget.ui.labelButton.click()
@@ -116,6 +139,26 @@ def test_a_failure_is_told_once_and_stays_readable(opened):
     assert nodes() == before
     widget.ui.labelButton.click()
     assert widget.ui.statusLabel.text == ""
+
+
+def test_the_reason_of_a_failure_goes_with_its_volume(opened):
+    widget, _dialogs = opened
+    widget.ui.labelButton.click()
+    FakeJob.made[0].state, FakeJob.made[0].message = "failed", "This is not a CT; choose another volume."
+    finished(widget)
+    widget.ui.inputSelector.setCurrentNode(volume_node(name="other"))
+    assert widget.ui.statusLabel.text == ""
+
+
+def test_a_run_that_is_being_stopped_cannot_be_stopped_again(widget, monkeypatch):
+    monkeypatch.setattr(FakeJob, "cancel", lambda self: setattr(self, "state", "cancelling"))
+    widget.ui.labelButton.click()
+    widget.ui.labelButton.click()
+    assert not widget.ui.labelButton.enabled
+    assert "stopped" in widget.ui.labelButton.toolTip
+    FakeJob.made[0].state = "cancelled"
+    finished(widget)
+    assert (widget.ui.labelButton.text, widget.ui.labelButton.enabled) == ("Label vertebrae", True)
 
 
 def test_two_runs_in_a_row_write_into_the_same_list(widget):
@@ -156,6 +199,9 @@ def test_while_a_run_is_on_nothing_can_be_corrected_and_the_tools_say_so(widget)
     widget.ui.labelButton.click()
     assert not widget.ui.shiftUpButton.enabled
     assert "run" in widget.ui.shiftUpButton.toolTip
+    widget.ui.pointsTable.item(0, LEVEL).setText("L4")
+    assert table_column(widget, LEVEL) == labels_of(widget.session.points_node) == ["L1", "L2"]
+    assert "run" in widget.ui.correctMessageLabel.text
 
 
 def test_the_log_is_shown_on_demand(widget):

@@ -42,6 +42,13 @@ def test_a_confirmed_point_does_not_stand_out_any_more(widget, node):
     assert cell(widget, 1, REMARK) == ""
 
 
+def test_a_remark_says_uncertain_once_and_only_as_long_as_it_is_so(widget, node):
+    node.SetNthControlPointDescription(1, "p=0.30; uncertain; next to the border of the scan")
+    assert cell(widget, 1, REMARK) == "uncertain; next to the border of the scan"
+    node.SetNthControlPointLocked(1, True)
+    assert cell(widget, 1, REMARK) == "next to the border of the scan"
+
+
 def test_levels_carry_the_colour_of_their_region(widget):
     colours = [
         widget.ui.pointsTable.item(row, LEVEL).icon().pixmap(12, 12).toImage().pixelColor(6, 6).name()

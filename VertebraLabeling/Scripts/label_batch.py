@@ -9,6 +9,7 @@ child process, because torch is known to crash inside the live Slicer applicatio
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -91,7 +92,10 @@ def relay_signals(child, flag):
         if asked:
             kill(child)
         asked.append(number)
-        flag.touch()
+        try:
+            flag.touch()
+        except OSError:  # the folder of the user's own cancel file is not there
+            kill(child)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, relay)
@@ -103,7 +107,8 @@ def kill(child):
     if os.name == "nt":
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(child.pid)], capture_output=True, check=False)
     else:
-        os.killpg(child.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

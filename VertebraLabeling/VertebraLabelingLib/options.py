@@ -6,13 +6,13 @@ Nothing heavy is imported before a labeller is loaded, so that --help is instant
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .core.progress import Progress, silent
-from .engines.device import ENGINES, check_device_name
+from .engines.device import ENGINES, check_device_name, memory_guard
 from .methods.registry import (
     CONFIGS,
     DEFAULT_METHOD,
@@ -21,6 +21,7 @@ from .methods.registry import (
     load_method,
     uses_refinement,
     uses_sequence,
+    weights_sha256,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .methods.base import Method
     from .methods.refinement import Refinement
     from .pipeline import LabelledScan
-    from .record import RunSettings
+    from .record import Recipe, RunSettings
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
@@ -101,35 +102,50 @@ class Labeller:
     engine: str
     device: str
 
+    @staticmethod
+    def recipe(args: argparse.Namespace) -> Recipe:
+        """What labellings with checked options depend on, told without loading a network; ModelError."""
+        refinement = ("refinement",) if uses_refinement(args.refine, args.config) else ()
+        return _recipe(args, weights_sha256(args.method, args.model, refinement))
+
     @classmethod
     def load(cls, args: argparse.Namespace, progress: Progress = silent) -> Labeller:
         """Load the networks that checked options ask for; ModelError and UsageError as `load_method`."""
         progress("loading the network", 0.0)
         engine, device = chosen_engine(args)
-        method = load_method(args.method, args.model, device, args.config, engine)
-        return cls(args, method, _load_refinement(args, device, engine), engine, device)
+        with memory_guard(device):
+            method = load_method(args.method, args.model, device, args.config, engine)
+            return cls(args, method, _load_refinement(args, device, engine), engine, device)
 
     def label(self, scan: Scan, progress: Progress = silent, anchors: Sequence[LabelledPoint] = ()) -> LabelledScan:
         """Name the vertebrae of a scan; `anchors` are points that the user has confirmed.  Errors as `label_scan`."""
         from .pipeline import label_scan
 
         refine = self.refinement and self.refinement.refined
-        return label_scan(scan, self.method, progress, self._uses_sequence, refine, anchors)
+        in_sequence = uses_sequence(self.args.method, self.args.config)
+        with memory_guard(self.device):
+            return label_scan(scan, self.method, progress, in_sequence, refine, anchors)
 
     def settings(self, phantom: bool = False) -> RunSettings:
         """What the run record says of this labeller."""
-        from .core.prepare import PREPARED_SPACING_MM
         from .record import RunSettings
 
         hashes = {**self.method.weights_sha256, **(self.refinement.weights_sha256 if self.refinement else {})}
+        own_file = self.args.model and self.args.model.name
         return RunSettings(
-            self.args.method, self.args.config, self.engine, self.device, hashes,
-            self.args.model and self.args.model.name, self._uses_sequence, PREPARED_SPACING_MM, phantom,
-        )  # fmt: skip
+            **vars(_recipe(self.args, hashes)),
+            engine=self.engine,
+            device=self.device,
+            model_file=own_file,
+            phantom=phantom,
+        )
 
-    @property
-    def _uses_sequence(self) -> bool:
-        return uses_sequence(self.args.method, self.args.config)
+
+def _recipe(args: argparse.Namespace, hashes: Mapping[str, str]) -> Recipe:
+    from .core.prepare import PREPARED_SPACING_MM
+    from .record import Recipe
+
+    return Recipe(args.method, args.config, hashes, uses_sequence(args.method, args.config), PREPARED_SPACING_MM)
 
 
 def _load_refinement(args: argparse.Namespace, device: str, engine: str) -> Refinement | None:

@@ -66,7 +66,7 @@ def _require_suffix(path: Path | None, option: str, suffix: str, unlike: str | N
 
 def _require_dicom(source: Path) -> None:
     """UsageError for a file that is no DICOM: a report refers to the images it is about."""
-    from .core.dicom import is_dicom_file
+    from .core.dicom_series import is_dicom_file
 
     if source.is_file() and not is_dicom_file(source):
         raise UsageError(f"--sr needs DICOM input, and '{source}' is none; give the DICOM folder, or leave out --sr.")

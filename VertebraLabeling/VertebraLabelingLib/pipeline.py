@@ -75,7 +75,8 @@ def label_scan(
     progress("checking", 0.0)
     with watch.stage("check"):
         scan = check_ct(scan)
-        _check_anchors(anchors, scan)
+        check_anchors(anchors)
+        require_inside(scan, anchors)
     progress("preparing", 0.02)
     with watch.stage("prepare"):
         prepared = prepare(scan)
@@ -93,11 +94,10 @@ def label_scan(
     return LabelledScan(scan, with_border_remarks(labelling, scan.geometry), watch.seconds)
 
 
-def _check_anchors(anchors: Sequence[LabelledPoint], scan: Scan) -> None:
-    """InputError as `check_anchors`, and for anchors none of which lies in the scan: they belong to another one."""
-    check_anchors(anchors)
-    if anchors and not scan.geometry.contains_lps(positions_of(anchors)).any():
-        raise InputError(f"None of the confirmed points lies inside '{scan.name}'; give points that belong to it.")
+def require_inside(scan: Scan, points: Sequence[LabelledPoint]) -> None:
+    """InputError for points of which none lies in the scan: they belong to another one."""
+    if points and not scan.geometry.contains_lps(positions_of(points)).any():
+        raise InputError(f"None of the points given lies inside '{scan.name}'; give points that belong to it.")
 
 
 def _found(method: Method, prepared: Scan, progress: Progress, anchors: Sequence[LabelledPoint]) -> Evidence:

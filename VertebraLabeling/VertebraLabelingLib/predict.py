@@ -7,10 +7,13 @@ or corrupt, 6 out of memory, 130 cancelled.  Nothing heavy is imported before it
 from __future__ import annotations
 
 import argparse
+import io
+import locale
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from . import __version__
@@ -41,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code and reports every failure in one sentence."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that the console cannot show must not end a run
+        sys.stdout.reconfigure(errors="backslashreplace")
+    take_paths_as_utf8()
     try:
         args = parser().parse_args(arguments)
         return args.run(args) or 0
@@ -48,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _close_stdout()
         return 0
     except VertebraLabelingError as error:
-        return _failed(error.exit_code, str(error), arguments)
+        return _failed(error.exit_code, str(error), arguments, error.device)
     except KeyboardInterrupt:
         return _failed(CancelledError.exit_code, "Cancelled; nothing was written.", arguments)
     except Exception as error:
@@ -56,15 +62,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(1, f"Unexpected error ({type(error).__name__}: {error}).{hint}", arguments)
 
 
-def _failed(code: int, message: str, arguments: Sequence[str]) -> int:
-    """Say what went wrong to the user or to the parent process; returns the exit code."""
+def take_paths_as_utf8(system: str = os.name) -> None:
+    """On Windows SimpleITK hands paths in UTF-8 to C functions that expect the code page of the locale.
+
+    Else no file in a folder with other letters than English ones, such as a user's own temporary one, could be read.
+    """
+    if system == "nt":
+        with suppress(locale.Error):  # before Windows 10, version 1803
+            locale.setlocale(locale.LC_CTYPE, ".UTF-8")
+
+
+def _failed(code: int, message: str, arguments: Sequence[str], device: str = "") -> int:
+    """Say what went wrong, and on which device if on one, to the user or the parent process; returns the exit code."""
     if "--debug" in arguments:
         traceback.print_exc()
     if "--json-lines" not in arguments:
         print(f"vertebra-labeling: {message}", file=sys.stderr)
         return code
     try:
-        emit("error", code=code, message=message)
+        emit("error", code=code, message=message, device=device)
     except BrokenPipeError:
         _close_stdout()
     return code

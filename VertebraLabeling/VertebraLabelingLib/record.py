@@ -21,21 +21,30 @@ _LIBRARIES = ("torch", "onnxruntime", "numpy", "SimpleITK", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """What the user chose and what it came to.
+class Recipe:
+    """All that a labelling depends on; engine and device are not of it.
 
-    engine, device: the ones in use, never "auto".  weights_sha256: hash of each weight file by role.  model_file: name
-    of the user's own weights, None for the shipped ones.
+    weights_sha256: hash of each weight file by role.
     """
 
     method: str
     config: str
-    engine: str
-    device: str
     weights_sha256: Mapping[str, str]
-    model_file: str | None
     uses_sequence: bool
     prepared_spacing_mm: float
+
+
+@dataclass(frozen=True)
+class RunSettings(Recipe):
+    """What the user chose and what it came to.
+
+    engine, device: the ones in use, never "auto".  model_file: name of the user's own weights, None for the shipped
+    ones.
+    """
+
+    engine: str
+    device: str
+    model_file: str | None = None
     phantom: bool = False
 
 

@@ -167,15 +167,16 @@ class Job:
             self.result = self._finished(self._result_event)
             self.fraction = 1.0
             self._end("done", "")
-        elif error_code == MemoryExhaustedError.exit_code and self._may_be_gpu:
+        elif error_code == MemoryExhaustedError.exit_code and self._was_on_gpu:
             self._run_again_on_cpu()
         else:
             self._end("failed", self._failure(code))
 
     @property
-    def _may_be_gpu(self) -> bool:
-        """Whether it may have been the memory of a graphics card that ran out."""
-        return self._device != "cpu" and self._engine != "onnx"
+    def _was_on_gpu(self) -> bool:
+        """Whether the networks ran on a graphics card when the memory ran out."""
+        device = self._error_event.get("device") if self._error_event else None
+        return self._device != "cpu" and device not in (None, "", "cpu")
 
     def _run_again_on_cpu(self) -> None:
         self._safety()

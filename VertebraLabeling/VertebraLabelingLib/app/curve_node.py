@@ -53,6 +53,8 @@ def _new_curve(scene, points_node):
     # slice views do not know the colours of regions
     display.SetColor(*_COLOUR_IN_SLICES)
     display.SetSelectedColor(*_COLOUR_IN_SLICES)
+    # grey has no hue: saturated, it fades to violet where the curve leaves the slice
+    display.SetLineColorFadingSaturation(0.0)
     _colour_by_region(scene, display)
     return node
 

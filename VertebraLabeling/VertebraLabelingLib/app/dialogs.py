@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import qt
@@ -9,6 +10,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from .machine_settings import store, stored
+
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]')
+"""Windows refuses them in file names; volumes from DICOM are called such as "4: Thorax"."""
 
 
 class Dialogs:
@@ -24,13 +28,17 @@ class Dialogs:
 
     def save_path(self, title: str, name: str, suffix: str) -> Path | None:
         """Where to write a file; the suffix is added when the user has left it out.  None: cancelled."""
-        proposal = str(Path(stored("ExportFolder", str(Path.home()))) / name)
+        proposal = str(Path(stored("ExportFolder", str(Path.home()))) / _NOT_IN_NAMES.sub("_", name))
         chosen = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, proposal, f"*{suffix}")
         path = _path(chosen)
         if path is None:
             return None
         store("ExportFolder", str(path.parent))
-        return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
+        if path.name.lower().endswith(suffix):
+            return path
+        whole = path.with_name(path.name + suffix)  # of which the file dialog knew nothing
+        question = _("'{name}' exists already. Replace it?").format(name=whole.name)
+        return whole if not whole.exists() or self.ask(question) else None
 
     def open_path(self, title: str, pattern: str) -> Path | None:
         """An existing file.  None: cancelled."""

@@ -57,6 +57,7 @@ def _run(command: list[str]) -> str:
         command,
         capture_output=True,
         text=True,
+        errors="replace",  # taskkill speaks the language of the system, in a code page of its own
         timeout=TOOL_TIMEOUT_S,
         check=False,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ..core.dicom import is_dicom_file
+from ..core.dicom_series import is_dicom_file
+from ..core.files import printable
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
 DICOM_SUFFIXES = (".dcm", ".ima")
@@ -60,7 +62,7 @@ def discover(root: Path, output: Path, exclude: Sequence[str] = ()) -> tuple[Ent
     found = [path for path in _walk(root, skipped) if not _is_excluded(path, root, exclude)]
     places = sorted((path.relative_to(root).as_posix(), path) for path in found)
     stems = _distinct_stems([_full_name(place, root) for place, _ in places], [path.is_dir() for _, path in places])
-    names = [_printable(_full_name(place, root)) for place, _ in places]
+    names = [printable(_full_name(place, root)) for place, _ in places]
     return tuple(Entry(path, name, stem) for (_, path), name, stem in zip(places, names, stems, strict=True))
 
 
@@ -74,10 +76,10 @@ def _walk(folder: Path, entered: set[str]) -> Iterator[Path]:
     entered.add(_real(folder))
     try:
         children = sorted(path for path in folder.iterdir() if not _is_hidden(path))
+        files = [path for path in children if path.is_file()]  # fails in a folder that may be listed but not entered
     except OSError:
         yield folder  # reading it will say why
         return
-    files = [path for path in children if path.is_file()]
     yield from (path for path in files if _is_volume(path))
     if any(_is_slice(path) for path in files if not _is_volume(path)):
         yield folder
@@ -120,14 +122,19 @@ def _is_excluded(path: Path, root: Path, patterns: Iterable[str]) -> bool:
 
 
 def _distinct_stems(names: Sequence[str], are_folders: Sequence[bool]) -> list[str]:
-    """The names without suffix; whole names where two would be the same, also to systems that ignore case.
+    """The names without suffix; whole names where two would be the same, to whatever system.
 
     Both of a clash keep their suffix, so that which came first does not matter.
     """
     short = [name if folder else _without_suffix(name) for name, folder in zip(names, are_folders, strict=True)]
-    uses = Counter(stem.casefold() for stem in [*short, *RESERVED])
-    stems = [stem if uses[stem.casefold()] == 1 else name for stem, name in zip(short, names, strict=True)]
+    uses = Counter(_folded(stem) for stem in [*short, *RESERVED])
+    stems = [stem if uses[_folded(stem)] == 1 else name for stem, name in zip(short, names, strict=True)]
     return _numbered(stems)
+
+
+def _folded(stem: str) -> str:
+    """The same for names that are one to systems that ignore case, or how an accent is written."""
+    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def _without_suffix(name: str) -> str:
@@ -141,14 +148,9 @@ def _numbered(stems: Iterable[str]) -> list[str]:
     result = []
     for stem in stems:
         own, number = stem, 1
-        while own.casefold() in taken:
+        while _folded(own) in taken:
             number += 1
             own = f"{stem}-{number}"
-        taken.add(own.casefold())
+        taken.add(_folded(own))
         result.append(own)
     return result
-
-
-def _printable(name: str) -> str:
-    """Names that are no valid Unicode (from other systems) can be neither printed nor written."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")

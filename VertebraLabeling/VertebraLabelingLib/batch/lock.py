@@ -8,8 +8,8 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from ..core.errors import UsageError
 
@@ -26,7 +26,7 @@ def only_run(folder: Path) -> Iterator[None]:
     """
     path = folder / LOCK_NAME
     try:
-        file = path.open("a+b")
+        file = path.open("a+b", buffering=0)
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"The output folder {folder} cannot be written ({reason}); choose another one.") from error
@@ -40,7 +40,7 @@ def only_run(folder: Path) -> Iterator[None]:
             _rewrite(file, None)
 
 
-def _taken(file: BinaryIO) -> bool:
+def _taken(file: FileIO) -> bool:
     """Whether the lock is ours now.  Where a file system cannot lock at all, nobody is kept out."""
     try:
         if sys.platform == "win32":
@@ -59,7 +59,7 @@ def _taken(file: BinaryIO) -> bool:
     return True
 
 
-def _owner(file: BinaryIO) -> str:
+def _owner(file: FileIO) -> str:
     """Such as `` (process 4711 on ward-pc)``, as far as the file tells."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         file.seek(0)
@@ -68,8 +68,9 @@ def _owner(file: BinaryIO) -> str:
     return ""
 
 
-def _rewrite(file: BinaryIO, values: dict[str, object] | None) -> None:
+def _rewrite(file: FileIO, values: dict[str, object] | None) -> None:
+    """What the file tells people; on a full disk it tells nothing."""
     file.truncate(0)
     if values is not None:
-        file.write(json.dumps(values).encode())
-    file.flush()
+        with suppress(OSError):
+            file.write(json.dumps(values).encode())

@@ -5,22 +5,38 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from ..console import cancellable
 from ..core.errors import CancelledError, UsageError, VertebraLabelingError
 from ..core.progress import Progress
+from ..options import Labeller
 from .discover import Entry, discover
 from .lock import only_run
 from .report import Reporter, reporter
 from .standings import Standings
+from .state import settings_id
 from .task import Job, LabellerLike, standing, work
 
-Load = Callable[[argparse.Namespace, Progress], LabellerLike]
-"""Loads the networks that the options ask for, as `Labeller.load` does."""
+if TYPE_CHECKING:
+    from ..record import Recipe
+
 _LEFTOVER = re.compile(r"\.vertebra-labeling-.+|\.[0-9a-f]{32}\..+")
 """Temporary folders of `write_together` and files of `atomic_write`, which a killed run leaves behind."""
+
+
+class Labellers(Protocol):
+    """Gives the labeller that checked options ask for."""
+
+    def recipe(self, args: argparse.Namespace) -> Recipe:
+        """What its labellings depend on, told without loading a network."""
+        ...
+
+    def load(self, args: argparse.Namespace, progress: Progress) -> LabellerLike:
+        """The labeller with its networks in memory."""
+        ...
 
 
 class SomeFailedError(VertebraLabelingError):
@@ -29,8 +45,8 @@ class SomeFailedError(VertebraLabelingError):
     exit_code = 7
 
 
-def run_batch(args: argparse.Namespace, load: Load | None = None) -> None:
-    """Label all scans below ``args.input``; load: what gives the labeller, `Labeller.load` unless told otherwise.
+def run_batch(args: argparse.Namespace, labellers: Labellers = Labeller) -> None:
+    """Label all scans below ``args.input``.
 
     Raises UsageError when nothing is found, the output cannot be written or another run writes to it, ModelError when
     the networks cannot be loaded, CancelledError with everything kept that is done, and SomeFailedError at the end when
@@ -44,25 +60,20 @@ def run_batch(args: argparse.Namespace, load: Load | None = None) -> None:
         _make_folder(output)
         with only_run(output):
             standings = Standings(output, entries)
-            _run(args, load or _load, standings, says, progress)
+            _run(args, labellers, standings, says, progress)
 
 
-def _load(args: argparse.Namespace, progress: Progress) -> LabellerLike:
-    from ..options import Labeller
-
-    return Labeller.load(args, progress)
-
-
-def _run(args: argparse.Namespace, load: Load, standings: Standings, says: Reporter, progress: Progress) -> None:
+def _run(
+    args: argparse.Namespace, labellers: Labellers, standings: Standings, says: Reporter, progress: Progress
+) -> None:
     """The run proper, under the lock; whatever ends it, the summary is written."""
     try:
-        labeller = load(args, progress)
         names = tuple(name for name in ("csv", "preview") if getattr(args, name))
-        job = Job(args.input.absolute(), args.output.absolute(), labeller, names, args.retry_failed, args.debug)
+        settings = settings_id(labellers.recipe(args))
+        job = Job(args.input.absolute(), args.output.absolute(), settings, names, args.retry_failed, args.debug)
         todo = _plan(job, standings, progress)[: args.limit]
-        says.start(len(todo))
-        for entry in todo:
-            _work(entry, job, standings, says, progress)
+        if todo:
+            _work(todo, job, labellers.load(args, progress), standings, says, progress)
     except (CancelledError, KeyboardInterrupt):
         standings.write_if_possible()
         says.result(standings.values(says.pace.done, cancelled=True))
@@ -82,26 +93,34 @@ def _plan(job: Job, standings: Standings, progress: Progress) -> list[Entry]:
     for outcome in standings:
         progress("looking what is done", 0.0)
         standings.set(standing(outcome.entry, job))
-    _remove_leftovers({job.outputs(outcome.entry).markups.parent for outcome in standings})
+    _remove_leftovers({job.output, *(job.outputs(outcome.entry).markups.parent for outcome in standings)})
     return [outcome.entry for outcome in standings if outcome.state == "waiting"]
 
 
-def _work(entry: Entry, job: Job, standings: Standings, says: Reporter, progress: Progress) -> None:
-    """Label one scan, unless its place has changed since it was planned."""
-    standings.write_if_due()
-    says.scan_started(entry.relative)
-    outcome = standing(entry, job)
-    if outcome.state == "waiting":
-        outcome = work(entry, job, progress)
-    standings.set(outcome)
-    says.scan_ended(outcome)
+def _work(
+    todo: Sequence[Entry], job: Job, labeller: LabellerLike, standings: Standings, says: Reporter, progress: Progress
+) -> None:
+    """Label the scans one by one, except those whose place has changed since they were planned."""
+    says.start(len(todo))
+    for entry in todo:
+        standings.write_if_due()
+        says.scan_started(entry.relative)
+        outcome = standing(entry, job)
+        if outcome.state == "waiting":
+            outcome = work(entry, job, labeller, progress)
+        standings.set(outcome)
+        says.scan_ended(outcome)
 
 
 def _require_folder(root: Path) -> None:
-    if root.is_file():
-        raise UsageError(f"--input {root} is a file; give a folder, or label one scan with 'vertebra-labeling label'.")
-    if not root.is_dir():
-        raise UsageError(f"--input {root} does not exist; check the path.")
+    try:
+        if root.is_file():
+            raise UsageError(f"--input {root} is a file; give a folder, or use 'vertebra-labeling label' for one scan.")
+        if not root.is_dir():
+            raise UsageError(f"--input {root} does not exist; check the path.")
+    except OSError as error:  # below a folder that may not be entered
+        reason = error.strerror or error
+        raise UsageError(f"--input {root} cannot be opened ({reason}); check path and permissions.") from error
 
 
 def _found(root: Path, output: Path, exclude: list[str]) -> tuple[Entry, ...]:

@@ -14,12 +14,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.anatomy import Level
 from ..core.errors import UsageError
 from ..core.files import atomic_write
 
 if TYPE_CHECKING:
     from ..outputs import OutputPaths
-    from ..record import RunSettings
+    from ..record import Recipe
 
 MAX_ABRUPT_ENDS = 2
 """So often may the process die at a scan (crash, killed for memory) before the scan counts as failed."""
@@ -103,11 +104,17 @@ def read_record(path: Path) -> Record | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         record = Record(values)
-        complete = record.exit_code != 0 or isinstance(values["labelling"]["points"], list)
+        complete = record.exit_code != 0 or _is_labelling(values["labelling"])
         known = (record.identity, record.markups_sha256, record.files, record.begun)
         return record if complete and known else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _is_labelling(values: Mapping[str, Any]) -> bool:
+    """Whether there is what the tables tell; one of the errors of `read_record` where not even the keys are there."""
+    points = [(Level[point["level"]], float(point["probability"])) for point in values["points"]]
+    return len(points) > 0 and isinstance(values["remarks"], list) and isinstance(values["level_certain"], bool)
 
 
 def write_record(path: Path, values: Mapping[str, Any]) -> None:
@@ -124,7 +131,8 @@ def record_text(values: Mapping[str, Any]) -> str:
 def decide(found: Found, identity: Identity, wanted: int, retry_failed: bool) -> Action:
     """What to do with a scan; wanted: number of output files of a whole result.
 
-    Files that no batch run wrote, and markups that were changed since, are never replaced.
+    Files that no batch run wrote, and markups that were changed since, are never replaced.  Outputs that could not be
+    written are no failure of the scan, so it is tried again.
     """
     record = found.record
     if not set(found.existing) <= (record.files if record else set()):
@@ -134,7 +142,7 @@ def decide(found: Found, identity: Identity, wanted: int, retry_failed: bool) ->
     same_input = record.identity.input == identity.input
     if record.exit_code is None and record.begun >= MAX_ABRUPT_ENDS and same_input and not retry_failed:
         return Action.GIVE_UP
-    if record.exit_code and same_input and not retry_failed:
+    if record.exit_code not in (None, 0, UsageError.exit_code) and same_input and not retry_failed:
         return Action.SKIP
     if record.exit_code == 0 and record.identity == identity and len(found.existing) == wanted:
         return Action.SKIP
@@ -181,10 +189,10 @@ def batch_values(identity: Identity, earlier: Record | None, written: Iterable[s
     return {"input": identity.input, "settings": identity.settings, "markups_sha256": digest, "files": files}
 
 
-def settings_id(settings: RunSettings) -> str:
-    """Hash of all that a labelling depends on: method, configuration, weights; not engine and device."""
+def settings_id(recipe: Recipe) -> str:
+    """Hash of all that a labelling depends on."""
     kept = ("method", "config", "uses_sequence", "prepared_spacing_mm")
-    values = {name: getattr(settings, name) for name in kept} | {"weights": dict(settings.weights_sha256)}
+    values = {name: getattr(recipe, name) for name in kept} | {"weights": dict(recipe.weights_sha256)}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

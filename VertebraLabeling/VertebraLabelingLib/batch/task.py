@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import __version__
-from ..core.errors import CancelledError, VertebraLabelingError
+from ..core.errors import CancelledError, VertebraLabelingError, is_disk_full
 from ..core.progress import Progress, part
 from ..outputs import OutputPaths, Writer, write_together, writers
 from ..record import FORMAT, record_path, run_record, settings_values
@@ -30,7 +30,6 @@ from .state import (
     look,
     record_text,
     restore,
-    settings_id,
     was_changed,
     write_record,
 )
@@ -51,7 +50,7 @@ _KEPT = f"{CORRECTED}, though input, settings or wanted outputs are others now; 
 
 
 class LabellerLike(Protocol):
-    """What a batch run needs of `options.Labeller`."""
+    """What a batch run needs of `options.Labeller`, with the networks in memory."""
 
     def label(self, scan: Scan, progress: Progress) -> LabelledScan:
         """Name the vertebrae of a scan."""
@@ -66,12 +65,12 @@ class LabellerLike(Protocol):
 class Job:
     """What is the same for all scans of a run.
 
-    root, output: absolute folders.  names: the outputs wanted, of "csv" and "preview".
+    root, output: absolute folders.  settings: the `settings_id`.  names: the outputs wanted, of "csv" and "preview".
     """
 
     root: Path
     output: Path
-    labeller: LabellerLike
+    settings: str
     names: tuple[str, ...]
     retry_failed: bool
     debug: bool
@@ -84,7 +83,7 @@ class Job:
 
     def identity(self, entry: Entry) -> Identity:
         """What a result of now would be made from."""
-        return Identity(entry.fingerprint(), settings_id(self.labeller.settings()))
+        return Identity(entry.fingerprint(), self.settings)
 
     def without_folders(self, text: str) -> str:
         """The text without the folders above the input and the output: they are nobody's business."""
@@ -124,11 +123,11 @@ def _judged(entry: Entry, found: Found, action: Action) -> Outcome:
     return Outcome.from_record(entry, record, f"{CORRECTED}." if was_changed(found) else "")
 
 
-def work(entry: Entry, job: Job, progress: Progress) -> Outcome:
+def work(entry: Entry, job: Job, labeller: LabellerLike, progress: Progress) -> Outcome:
     """Label a scan and write its outputs and its record; a failure becomes an outcome with its sentence.
 
-    Raises CancelledError and KeyboardInterrupt, everything being as it was before, and UsageError when not even the
-    record can be written.
+    Raises CancelledError, KeyboardInterrupt, and UsageError when the disk is full, everything being as it was before;
+    also UsageError when not even the record can be written.
     """
     from ..engines.device import memory_guard
     from ..pipeline import Stopwatch
@@ -138,33 +137,36 @@ def work(entry: Entry, job: Job, progress: Progress) -> Outcome:
     with suppress(OSError):  # writing the record says why
         record.parent.mkdir(parents=True, exist_ok=True)
     found = look(outputs)
-    begin(outputs, found, identity, _head(entry, job))
+    begin(outputs, found, identity, _head(entry, labeller))
     try:
         with memory_guard(), watch.stage("all"):
-            values = _label(entry, job, identity, progress)
+            values = _label(entry, job, labeller, identity, progress)
         return Outcome.from_record(entry, Record(values))
     except (CancelledError, KeyboardInterrupt):
         restore(record, found)
         raise
     except Exception as error:
+        if is_disk_full(error):  # it would be for all others, and the time that they take is lost
+            restore(record, found)
+            raise
         if job.debug:
             traceback.print_exc()
         code, message = _reason(error)
         values = {
-            **_head(entry, job), "exit_code": code, "message": job.without_folders(message),
+            **_head(entry, labeller), "exit_code": code, "message": job.without_folders(message),
             "seconds": {"all": round(watch.seconds["all"], 3)}, "batch": batch_values(identity, found.record, ()),
         }  # fmt: skip
         write_record(record, values)
         return Outcome.from_record(entry, Record(values))
 
 
-def _head(entry: Entry, job: Job) -> dict[str, Any]:
+def _head(entry: Entry, labeller: LabellerLike) -> dict[str, Any]:
     """What the record of a scan without a labelling says."""
     return {
         "format": FORMAT,
         "created_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {"vertebra-labeling": __version__},
-        "settings": settings_values(job.labeller.settings()),
+        "settings": settings_values(labeller.settings()),
         "input": {"name": entry.path.name},
     }
 
@@ -180,7 +182,7 @@ def _reason(error: Exception) -> tuple[int, str]:
     )
 
 
-def _label(entry: Entry, job: Job, identity: Identity, progress: Progress) -> dict[str, Any]:
+def _label(entry: Entry, job: Job, labeller: LabellerLike, identity: Identity, progress: Progress) -> dict[str, Any]:
     """Read, label and write a scan; returns its record."""
     from ..core.readers import read_scan
     from ..pipeline import Stopwatch
@@ -189,16 +191,15 @@ def _label(entry: Entry, job: Job, identity: Identity, progress: Progress) -> di
     progress("reading", 0.0)
     with watch.stage("read"):
         scan = read_scan(entry.path, subfolders=False)
-    result = job.labeller.label(scan, part(progress, 0.10, 0.95))
+    result = labeller.label(scan, part(progress, 0.10, 0.95))
     progress("writing", 0.95)
-    return _write(entry, job, identity, result, watch.seconds | result.seconds)
+    return _write(job.outputs(entry), labeller.settings(), identity, result, watch.seconds | result.seconds)
 
 
 def _write(
-    entry: Entry, job: Job, identity: Identity, result: LabelledScan, seconds: Mapping[str, float]
+    outputs: OutputPaths, settings: RunSettings, identity: Identity, result: LabelledScan, seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     """Write all outputs, the record as the last one; it holds the hash of the markups, to know them again."""
-    outputs, settings = job.outputs(entry), job.labeller.settings()
     chosen = writers(outputs, result, settings, seconds)
     values = run_record(result.scan, result.labelling, settings, seconds)
     values["batch"] = batch_values(identity, look(outputs).record, outputs.named())

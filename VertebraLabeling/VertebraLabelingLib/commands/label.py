@@ -76,6 +76,7 @@ def _images(args: argparse.Namespace) -> DicomSource | None:
 def _label(args: argparse.Namespace, progress: Progress) -> tuple[LabelledScan, RunSettings, dict[str, float]]:
     """Read, load and label; the slow imports happen here, under the eyes of the progress bar."""
     progress("starting", 0.0)
+    from ..core.checks import check_ct
     from ..core.formats import read_anchors
     from ..core.readers import read_scan
     from ..pipeline import Stopwatch
@@ -83,7 +84,7 @@ def _label(args: argparse.Namespace, progress: Progress) -> tuple[LabelledScan, 
     watch = Stopwatch()
     progress("reading", 0.02)
     with watch.stage("read"):
-        scan = read_scan(args.ct)
+        scan = check_ct(read_scan(args.ct))  # here already: loading the networks takes seconds
         anchors = read_anchors(args.anchors, scan.geometry) if args.anchors else ()
     with watch.stage("load"):
         labeller = Labeller.load(args, part(progress, 0.10, 0.15))

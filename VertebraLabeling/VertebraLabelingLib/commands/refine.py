@@ -13,7 +13,7 @@ from ..console import cancellable, emit, progress_display
 from ..core.anatomy import Level
 from ..core.errors import InputError, UsageError
 from ..core.progress import Progress, part
-from ..engines.device import check_device_name
+from ..engines.device import check_device_name, memory_guard
 from ..options import add_engine_options, add_run_options, chosen_engine
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ class Refined:
 def run(args: argparse.Namespace) -> None:
     """Check, move, and write at the end; a failed run leaves an earlier output as it was."""
     from ..core.labelling import Labelling
-    from ..engines.device import memory_guard
     from ..outputs import OutputPaths, write_together
 
     check_device_name(args.device)
@@ -82,7 +81,7 @@ def _refined(args: argparse.Namespace, progress: Progress) -> Refined:
     from ..core.labelling import positions_of
     from ..core.readers import read_scan
     from ..methods.refinement import load_shipped
-    from ..pipeline import Stopwatch
+    from ..pipeline import Stopwatch, require_inside
 
     watch = Stopwatch()
     progress("reading", 0.02)
@@ -90,12 +89,15 @@ def _refined(args: argparse.Namespace, progress: Progress) -> Refined:
         scan = check_ct(read_scan(args.ct))
         points = read_points(args.points, scan.geometry)
         movable = _movable(points, args.only, args.points)
+        require_inside(scan, [point for point, may in zip(points, movable, strict=True) if may])
     progress("loading the network", 0.10)
     with watch.stage("load"):
         engine, device = chosen_engine(args)
-        refinement = load_shipped(device, engine)
-    with watch.stage("refine"):
-        places = refinement.positions(scan, positions_of(points), part(progress, 0.15, 0.95), movable).tolist()
+    with memory_guard(device):
+        with watch.stage("load"):
+            refinement = load_shipped(device, engine)
+        with watch.stage("refine"):
+            places = refinement.positions(scan, positions_of(points), part(progress, 0.15, 0.95), movable).tolist()
     moved = tuple(replace(point, position_lps_mm=tuple(p)) for point, p in zip(points, places, strict=True))
     hashes = dict(refinement.weights_sha256)
     used = {"method": "refinement", "engine": engine, "device": device, "weights_sha256": hashes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|(can't|cannot|failed to) allocate memory|bad_?alloc", re.IGNORECASE)
@@ -11,6 +12,7 @@ class VertebraLabelingError(Exception):
     """Base of all expected failures; the message names what is wrong and what to do about it."""
 
     exit_code = 1
+    device = ""
 
 
 class UsageError(VertebraLabelingError):
@@ -46,15 +48,25 @@ class ModelError(VertebraLabelingError):
 
 
 class MemoryExhaustedError(VertebraLabelingError):
-    """The machine or the device ran out of memory."""
+    """The machine, or the device that ran the networks, ran out of memory; device: "" while none was in use."""
 
     exit_code = 6
+
+    def __init__(self, message: str, device: str = "") -> None:
+        super().__init__(message)
+        self.device = device
 
 
 class CancelledError(VertebraLabelingError):
     """The user asked to stop; nothing was written."""
 
     exit_code = 130
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether writing failed, as its cause says, because there is no room left, on the disk or for this user."""
+    cause = error.__cause__ or error
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import UsageError
+from .errors import InputError, UsageError
 
 
 @contextmanager
@@ -29,6 +29,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path} cannot be written ({reason}); choose another output place.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def library_name(path: Path) -> str:
+    """The path as libraries written in C++ take it; InputError for one that is no valid Unicode.
+
+    Such names come from other systems, and SimpleITK ends the whole process at them.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{printable(str(path))} has a name that is not valid UTF-8; rename it.") from error
+    return str(path)
+
+
+def printable(name: str) -> str:
+    """The name with what is no valid Unicode, and so can be neither printed nor written, as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def require_writable_folder(path: Path) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from .dicom import is_dicom_file, read_dicom_file, read_dicom_folder
+from .dicom import read_dicom_file, read_dicom_folder
+from .dicom_series import is_dicom_file
 from .errors import InputError, MemoryExhaustedError, is_out_of_memory
+from .files import library_name
 from .nifti import check_nifti, restore_not_finite
 from .prepare import AIR_HU
 from .scan import Scan, geometry_of
@@ -63,7 +65,7 @@ def _read_image(path: Path, subfolders: bool) -> tuple[sitk.Image, tuple[str, ..
 def _read_volume_file(path: Path) -> sitk.Image:
     """3-D scalar image of one file that is not DICOM; the header is judged before any voxel is allocated."""
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(library_name(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:

@@ -107,13 +107,19 @@ def tune_cpu() -> None:
 
 
 @contextmanager
-def memory_guard() -> Iterator[None]:
-    """Turn every library's way of saying "out of memory" into MemoryExhaustedError."""
+def memory_guard(device: str = "") -> Iterator[None]:
+    """Turn every library's way of saying "out of memory" into MemoryExhaustedError; guards may be nested.
+
+    device: what runs the networks inside; "" for none.
+    """
     try:
         yield
+    except MemoryExhaustedError:
+        raise
     except Exception as error:  # ONNX Runtime's have no common type
         if not is_out_of_memory(error):
             raise
         raise MemoryExhaustedError(
-            "Out of memory: close other programs, crop the scan to the spine, or use --device cpu if a GPU was in use."
+            "Out of memory: close other programs, crop the scan to the spine, or use --device cpu if a GPU was in use.",
+            device,
         ) from error

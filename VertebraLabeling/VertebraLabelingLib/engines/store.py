@@ -87,12 +87,9 @@ class UserModels:
     def verified_path(self, model_id: str) -> Path:
         """The file of a model, after a check that it still is what came in."""
         entry = self._known(model_id)
-        path = self._path(entry.sha256)
-        try:
-            load_weights(path, entry.sha256)
-        except ModelError as error:
-            raise ModelError(f"'{model_id}' is missing or was altered; remove it and import it again.") from error
-        return path
+        if not self._is_whole(entry):
+            raise ModelError(f"'{model_id}' is missing or was altered; import it again.")
+        return self._path(entry.sha256)
 
     def remove(self, model_id: str) -> None:
         """Delete a model with its file."""
@@ -108,7 +105,7 @@ class UserModels:
     def _admitted(self, sha256: str, source: str, bring: Callable[[Path], object]) -> UserModel:
         """The entry of a file that `bring` writes to the path it is given; half-way failures leave nothing behind."""
         known = self.entries()
-        if present := [entry for entry in known if entry.sha256 == sha256 and self._path(sha256).is_file()]:
+        if present := [entry for entry in known if entry.sha256 == sha256 and self._is_whole(entry)]:
             return present[0]
         self._make_folder()
         with atomic_write(self._path(sha256)) as temporary:
@@ -116,6 +113,14 @@ class UserModels:
             entry = self._judged(temporary, sha256, source)
         self._write([*(other for other in known if other.sha256 != sha256), entry])
         return entry
+
+    def _is_whole(self, entry: UserModel) -> bool:
+        """Whether its file is there as it came in; another one is replaced."""
+        try:
+            load_weights(self._path(entry.sha256), entry.sha256)
+        except ModelError:
+            return False
+        return True
 
     def _judged(self, file: Path, sha256: str, source: str) -> UserModel:
         """What a file that came in is; ModelError when it is not the promised one or none of ours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,17 @@ def load_method(
     package = import_module(f".{name.replace('-', '_')}", __package__)
     method: Method = package.load(weights, load_model("corridor"), device, config, engine)
     return method
+
+
+def weights_sha256(name: str, model_file: Path | None = None, more: Sequence[str] = ()) -> dict[str, str]:
+    """Hash of each weight file that a method needs, by its role, without loading a network.
+
+    model_file: weights of the user's own for the method itself.  more: further models.  ModelError as `load_method`.
+    """
+    from ..engines.weights import find_model, load_weights
+
+    shipped = {role: find_model(role).weights.sha256 for role in (name, "corridor", *more)}
+    return shipped if model_file is None else {**shipped, name: load_weights(model_file).sha256}
 
 
 def check_choice(name: str, config: str) -> None:

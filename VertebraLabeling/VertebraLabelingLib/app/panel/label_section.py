@@ -17,7 +17,7 @@ class LabelSection:
 
     def __init__(self, ui: Any, session: Session):
         self._ui, self._session = ui, session
-        self._failure = ""
+        self._failure, self._failed_volume = "", None
         on_click(ui.labelButton, self._clicked)
         ui.logCheckBox.connect("toggled(bool)", self._show_log)
         self.refresh()
@@ -25,9 +25,12 @@ class LabelSection:
     def refresh(self) -> None:
         """Show whether a run can start, or how far it is."""
         running = self._session.is_running
+        if self._session.input_volume is not self._failed_volume:
+            self._failure = ""
         self._ui.labelButton.setText(_("Cancel") if running else _("Label vertebrae"))
         if running:
-            offer(self._ui.labelButton, _("Stop this run. The scene stays as it was."))
+            stopping = _("The run is being stopped.") if self._session.stopping else ""
+            offer(self._ui.labelButton, _("Stop this run. The scene stays as it was."), stopping)
         else:
             offer(self._ui.labelButton, _("Name every vertebra in the CT."), self._session.refusal)
         self._ui.progressBar.setVisible(running)
@@ -42,8 +45,8 @@ class LabelSection:
         self._show_log()
 
     def tell(self, message: str) -> None:
-        """Show why a run failed, until the next one."""
-        self._failure = message
+        """Show why a run failed, until the next one or until another CT is chosen."""
+        self._failure, self._failed_volume = message, self._session.input_volume
         self.refresh()
 
     def _progress_text(self) -> str:
@@ -55,6 +58,7 @@ class LabelSection:
     def _clicked(self) -> None:
         if self._session.is_running:
             self._session.cancel()
+            self.refresh()
         else:
             self._failure = ""
             self._session.label()

@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ...core.errors import VertebraLabelingError
+from ...core.errors import CancelledError, VertebraLabelingError
 from .widgets import offer, on_click, say
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class ModelsSection:
         """`changed` is called when weights came or went."""
         self._ui, self._models, self._dialogs, self._changed = ui, models, dialogs, changed
         self._entries: tuple[UserModel, ...] = ()
+        self._is_downloading = self._is_cancelled = False
         ui.modelsTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         on_click(ui.importModelButton, self._import)
         on_click(ui.removeModelButton, self._remove)
@@ -53,19 +54,33 @@ class ModelsSection:
                 table.item(row, index).setToolTip(f"{entry.source}\nSHA-256 {entry.sha256}")
         self._offer()
 
+    def close(self) -> None:
+        """The panel goes away, and a download with it."""
+        self._is_cancelled = True
+
     def _offer(self) -> None:
-        ui = self._ui
-        offer(ui.importModelButton, _("Copy a weight file (.npz) from this computer or its network into the list."))
+        ui, wait = self._ui, _("Wait for the end of the download.") if self._is_downloading else ""
+        tip = _("Copy a weight file (.npz) from this computer or its network into the list.")
+        offer(ui.importModelButton, tip, wait)
         offer(ui.modelFolderButton, _("Show where the files lie."))
-        chosen = self._selected() is not None
-        offer(ui.removeModelButton, _("Delete the file."), "" if chosen else _("Select one in the list first."))
+        none_chosen = "" if self._selected() is not None else _("Select one in the list first.")
+        offer(ui.removeModelButton, _("Delete the file."), wait or none_chosen)
+        self._offer_download()
+
+    def _offer_download(self) -> None:
+        ui = self._ui
+        ui.downloadModelButton.setText(_("Cancel") if self._is_downloading else _("Download"))
+        if self._is_downloading:
+            offer(ui.downloadModelButton, _("Stop the download; nothing of it is kept."))
+            return
         complete = bool(ui.modelAddressEdit.text.strip() and ui.modelHashEdit.text.strip())
         refusal = "" if complete else _("Enter the address and the SHA-256 that its maker has published first.")
         offer(ui.downloadModelButton, _("Download the file; nothing is sent but the request for it."), refusal)
 
     def _selected(self) -> UserModel | None:
-        rows = [index.row() for index in self._ui.modelsTable.selectionModel().selectedRows()]
-        return self._entries[rows[0]] if rows and rows[0] < len(self._entries) else None
+        row = self._ui.modelsTable.currentRow()
+        chosen = 0 <= row < len(self._entries) and self._ui.modelsTable.item(row, 0).isSelected()
+        return self._entries[row] if chosen else None
 
     def _import(self) -> None:
         path = self._dialogs.open_path(_("Import weights"), "*.npz")
@@ -73,8 +88,20 @@ class ModelsSection:
             self._do(lambda: self._added(self._models.import_file(path)))
 
     def _download(self) -> None:
+        """Download, or cancel the download that is going on: `_progress` lets this click in."""
+        if self._is_downloading:
+            self._is_cancelled = True
+            return
         address, sha256 = self._ui.modelAddressEdit.text.strip(), self._ui.modelHashEdit.text.strip()
-        self._do(lambda: self._added(self._models.download(address, sha256, self._progress)))
+        self._is_downloading, self._is_cancelled = True, False
+        self._offer()
+        self._do(lambda: self._added(self._downloaded(address, sha256)))
+
+    def _downloaded(self, address: str, sha256: str) -> UserModel:
+        try:
+            return self._models.download(address, sha256, self._progress)
+        finally:
+            self._is_downloading = False
 
     def _remove(self) -> None:
         entry = self._selected()
@@ -99,6 +126,8 @@ class ModelsSection:
         self._changed()
 
     def _progress(self, _stage: str, fraction: float) -> None:
-        """Keeps the window alive during a download."""
+        """Keeps the window alive during a download; CancelledError once the user has stopped it."""
         say(self._ui.modelStatusLabel, _("Downloading: {share}").format(share=f"{fraction:.0%}"))
         slicer.app.processEvents()
+        if self._is_cancelled:
+            raise CancelledError(_("The download was cancelled; nothing of it was kept."))

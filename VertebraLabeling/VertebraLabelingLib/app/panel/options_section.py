@@ -58,13 +58,14 @@ class OptionsSection:
             self._entries = self._models.entries()
         except VertebraLabelingError:  # the model page shows the message
             self._entries = ()
-        if self._chosen_model not in self._model_names():
-            self._session.set_options(model_file=None)
         self.refresh()
 
     def _show_models(self) -> None:
         """The extension's weights, and the user's own for this method."""
         names = self._model_names()
+        if self._chosen_model not in names:  # removed, or a scene with another method was loaded
+            self._chosen_model = ""
+            self._session.set_options(model_file=None)
         if self._session.options.model_file is None:
             self._chosen_model = ""
         texts = [name or _("Those of the extension") for name in names]

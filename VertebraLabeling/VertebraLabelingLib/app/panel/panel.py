@@ -61,14 +61,14 @@ class Panel:
         """Show everything as it is now."""
         if slicer.mrmlScene.IsBatchProcessing():  # a scene that closes or loads: the session tells when it is done
             return
-        for section in (self.input, self.label, self.result, self.correct, self.export, self.options):
+        for section in (self.input, self.label, self.result, self.correct, self.export, self.options, self.software):
             section.refresh()
         self._keep_polling()
 
     def open(self) -> None:
         """The user has opened the module."""
         self.input.choose_first_volume()
-        self.software.refresh()
+        self.software.look()
         self.shortcuts.set_active(True)
         self.refresh()
 
@@ -79,7 +79,8 @@ class Panel:
     def close(self) -> None:
         """The panel goes away, and a run with it."""
         self._timer.stop()
-        self.software.close()
+        for section in (self.input, self.models, self.software):
+            section.close()
         self._session.changed.disconnect(self.refresh)
         self._session.progressed.disconnect(self.label.refresh_progress)
         self._session.failed.disconnect(self.messages.show)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LEVEL, SURE, NEXT, LOCK, REMARK = range(5)
 _CHIP_SIZE = 12
+_UNCERTAIN = "uncertain"
+"""The labelling's own word in a remark; it outlives the doubt, when the user names or confirms the point."""
 
 
 class PointsTable:
@@ -47,7 +49,7 @@ class PointsTable:
     @property
     def rows(self) -> tuple[int, ...]:
         """The selected rows, ascending."""
-        return tuple(sorted(index.row() for index in self._table.selectionModel().selectedRows()))
+        return tuple(row for row in range(self._table.rowCount) if self._table.item(row, LEVEL).isSelected())
 
     def show(self, column: Column, gaps_mm: Sequence[float | None], current: int | None) -> None:
         """Fill in the points; gaps_mm[i]: distance from point i to its lower neighbour.
@@ -74,7 +76,7 @@ class PointsTable:
             "" if point.locked else f"{point.probability:.0%}",
             "" if gap_mm is None else f"{gap_mm:.0f} mm",
             "",
-            _with_doubt(point) if uncertain else point.remark,
+            _remark(point),
         )
         for index, text in enumerate(texts):
             item = self._item(row, index)
@@ -126,9 +128,14 @@ class PointsTable:
             self._locked(row, item.checkState() == qt.Qt.Checked)
 
 
-def _with_doubt(point: ColumnPoint) -> str:
-    doubt = _("not a level") if point.level is None else _("uncertain")
-    return f"{doubt}; {point.remark}" if point.remark else doubt
+def _remark(point: ColumnPoint) -> str:
+    """What is said of a point, its doubt first, as long as there is one."""
+    said = [part for part in point.remark.split("; ") if part not in ("", _UNCERTAIN)]
+    if point.level is None:
+        said.insert(0, _("not a level"))
+    elif point.is_uncertain:
+        said.insert(0, _("uncertain"))
+    return "; ".join(said)
 
 
 def _mark(item: Any, uncertain: bool) -> None:

@@ -30,7 +30,7 @@ class ResultSection:
         say(self._ui.summaryLabel, "\n".join(session.summary_lines))
         offers = session.alternatives
         self._ui.alternativeWidget.setVisible(bool(offers))
-        fill_combo(self._ui.alternativeComboBox, [offer.text for offer in offers], 0 if offers else -1)
+        fill_combo(self._ui.alternativeComboBox, [offer.text for offer in offers])
         self._ui.alternativeButton.setEnabled(not session.is_running)
         self.table.show(session.column, self._gaps_mm(), session.selected)
         say(self._ui.problemsLabel, "\n".join(_("Check: {problem}").format(problem=p) for p in session.problems))
@@ -50,13 +50,19 @@ class ResultSection:
 
     def _rename(self, row: int, text: str) -> None:
         """Typing a name renames this point only; a text that is no level is put back."""
-        with self._messages.beside(self._ui.correctMessageLabel):
-            self._session.relabel(row, text, "only")
-        self.refresh()
+        self._edit(lambda: self._session.relabel(row, text, "only"))
 
     def _lock(self, row: int, locked: bool) -> None:
+        self._edit(lambda: self._session.confirm((row,), locked))
+
+    def _edit(self, action: Callable[[], object]) -> None:
+        """What was not done is put back in the table."""
         with self._messages.beside(self._ui.correctMessageLabel):
-            self._session.confirm((row,), locked)
+            if self._session.is_running:
+                self._messages.show(_("Wait for the run to end, or cancel it."))
+            else:
+                action()
+        self.refresh()
 
     def _apply_alternative(self) -> None:
         offers = self._session.alternatives

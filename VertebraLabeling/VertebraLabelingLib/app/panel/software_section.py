@@ -27,6 +27,11 @@ class SoftwareSection:
         self._ui, self._session, self._dialogs, self._changed = ui, session, dialogs, changed
         self._state = dependencies.state()
         self._verification: dependencies.Verification | None = None
+        self._tips = {
+            "checkButton": _("Import the engines in a process of their own, to see whether they really work."),
+            "installLightButton": _("Install ONNX Runtime: small, CPU only. Slicer asks before it downloads."),
+            "installTorchButton": _("Install PyTorch through the extension PyTorch: large, uses a graphics card."),
+        }
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_INTERVAL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -40,6 +45,14 @@ class SoftwareSection:
         self._show()
 
     def refresh(self) -> None:
+        """Enable what can be done now."""
+        checking = self._verification is not None
+        running = _("Wait for the run to end, or cancel it.") if self._session.is_running else ""
+        wait = _("Wait for the check to end.") if checking else running
+        for button, tip in self._tips.items():
+            offer(getattr(self._ui, button), tip, wait)
+
+    def look(self) -> None:
         """Look again at what is installed, unless it was checked by really importing it."""
         if not self._state.is_verified:
             self._state = dependencies.state()
@@ -53,18 +66,9 @@ class SoftwareSection:
             self._verification = None
 
     def _show(self, message: str = "") -> None:
-        ui, checking = self._ui, self._verification is not None
-        ui.dependencyLabel.setText("\n".join(self._state.lines))
-        say(ui.dependencyMessageLabel, _("Checking ...") if checking else message)
-        running = _("Wait for the run to end, or cancel it.") if self._session.is_running else ""
-        wait = _("Wait for the check to end.") if checking else running
-        offer(ui.checkButton, _("Import the engines in a process of their own, to see whether they really work."), wait)
-        offer(ui.installLightButton, _("Install ONNX Runtime: small, CPU only. Slicer asks before it downloads."), wait)
-        offer(
-            ui.installTorchButton,
-            _("Install PyTorch through the extension PyTorch: large, uses a graphics card."),
-            wait,
-        )
+        self._ui.dependencyLabel.setText("\n".join(self._state.lines))
+        say(self._ui.dependencyMessageLabel, message if self._verification is None else _("Checking ..."))
+        self.refresh()
 
     def _check(self) -> None:
         try:

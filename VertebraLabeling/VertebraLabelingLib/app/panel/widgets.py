@@ -34,10 +34,14 @@ def say(label: Any, text: str) -> None:
     label.setVisible(bool(text))
 
 
-def fill_combo(combo: Any, texts: Sequence[str], index: int) -> None:
-    """Give a combo box its items, in silence; a list that did not change is left alone (it may be open)."""
+def fill_combo(combo: Any, texts: Sequence[str], index: int | None = None) -> None:
+    """Give a combo box its items, in silence; a list that did not change is left alone (it may be open).
+
+    index: what is chosen; None for the first item of another list, and for the user's choice in one that stays.
+    """
     with quiet(combo):
         if [combo.itemText(i) for i in range(combo.count)] != list(texts):
             combo.clear()
             combo.addItems(list(texts))
-        combo.setCurrentIndex(index)
+        if index is not None:
+            combo.setCurrentIndex(index)

@@ -9,7 +9,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ...core.anatomy import Level
-from ...core.correction.column import Column, column_of
+from ...core.correction.column import Column, ColumnPoint, column_of
+from ...core.correction.points import MOVED_BY_HAND
 from ...core.errors import CorrectionError, InputError
 from ...core.labelling import LabelledPoint
 from ..placement import place_beside
@@ -94,10 +95,16 @@ class RefineTask:
             raise CorrectionError(_("The points were changed during the refinement; nothing was moved. Refine again."))
         places = {values["level"]: tuple(map(float, values["position_lps_mm"])) for values in event["points"]}
         column = tuple(
-            replace(point, position_lps_mm=places[point.level.name]) if i in self.indices else point
+            _refined(point, places[point.level.name]) if i in self.indices else point
             for i, point in enumerate(self.column)
         )
         points.apply(column, _("refine {names}").format(names=listed_labels(self.column, self.indices)))
+
+
+def _refined(point: ColumnPoint, position_lps_mm: Any) -> ColumnPoint:
+    """The point where the network has put it, so no longer where the hand did."""
+    remarks = [text for text in point.remark.split("; ") if text != MOVED_BY_HAND]
+    return replace(point, position_lps_mm=position_lps_mm, remark="; ".join(remarks))
 
 
 def listed_labels(column: Column, indices: Sequence[int]) -> str:

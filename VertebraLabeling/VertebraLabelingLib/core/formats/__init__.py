@@ -25,7 +25,7 @@ def read_points(path: Path, geometry: Geometry | None = None) -> tuple[LabelledP
         return csv_points.read(path)
     if not name.endswith(".json"):
         raise InputError(f"{path} is no point file this program knows; give {_KNOWN}.")
-    if isinstance(load_json(path), dict):
+    if _is_markups(path):
         return markups.read(path)
     if geometry is None:
         raise InputError(f"{path} counts in voxels; give the scan that belongs to it as well.")
@@ -39,7 +39,7 @@ def read_anchors(path: Path, geometry: Geometry | None = None) -> tuple[Labelled
     """
     path = Path(path)
     points = read_points(path, geometry)
-    if path.name.lower().endswith(".mrk.json"):
+    if _is_markups(path):
         points = tuple(point for point in points if point.confirmed)
         if not points:
             raise InputError(f"{path} has no locked point; lock those that are right, or give them in a .csv.")
@@ -47,6 +47,11 @@ def read_anchors(path: Path, geometry: Geometry | None = None) -> tuple[Labelled
         raise InputError(f"{path} holds no point; give the points that are right.")
     check_anchors(points)
     return points
+
+
+def _is_markups(path: Path) -> bool:
+    """Whether a file that is no CSV is one of Slicer's, whatever comes before ``.json`` in its name."""
+    return not path.name.lower().endswith(".csv") and isinstance(load_json(path), dict)
 
 
 def write_points(path: Path, labelling: Labelling, geometry: Geometry | None = None) -> None:

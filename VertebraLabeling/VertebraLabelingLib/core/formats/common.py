@@ -33,7 +33,7 @@ def load_json(path: Path) -> Any:
     text = load_text(path)
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise InputError(f"{path} is not valid JSON{where}; export the points again.") from error
 
@@ -42,7 +42,7 @@ def position(values: Iterable[Any], path: Path, name: object) -> Position:
     """Three finite coordinates; InputError naming the point."""
     try:
         x, y, z = (float(value) for value in values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the position of {name} is not three numbers; export the points again.") from error
     if not all(math.isfinite(value) for value in (x, y, z)):
         raise InputError(f"{path}: the position of {name} is not finite; place the point again.")

@@ -34,12 +34,12 @@ def read(path: Path) -> tuple[LabelledPoint, ...]:
     file).  Missing columns mean probability 1 and no remark.  InputError naming what is wrong.
     """
     reader = csv.DictReader(io.StringIO(load_text(path)), skipinitialspace=True, restval="")
-    names = tuple((name or "").strip().lower() for name in reader.fieldnames or ())
-    axes = next((axes for axes in _AXES if {"label", *axes} <= set(names)), None)
-    if axes is None:
-        raise InputError(f"{path} has no header 'label,x,y,z' (or Slicer's 'label,l,p,s'); add that first line.")
-    reader.fieldnames = names
     try:
+        names = tuple((name or "").strip().lower() for name in reader.fieldnames or ())
+        axes = next((axes for axes in _AXES if {"label", *axes} <= set(names)), None)
+        if axes is None:
+            raise InputError(f"{path} has no header 'label,x,y,z' (or Slicer's 'label,l,p,s'); add that first line.")
+        reader.fieldnames = names
         rows = [row for row in reader if row.get("defined") != "0"]
     except csv.Error as error:
         raise InputError(f"{path} is not a table of comma-separated values ({error}); export it again.") from error

@@ -9,7 +9,6 @@ highdicom (extra "dicom"; part of Slicer) is imported when needed.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from ... import __version__
 from ..anatomy import Level
-from ..dicom import is_dicom_file
+from ..dicom_series import ct_series, is_dicom_file
 from ..errors import InputError, UsageError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
@@ -53,7 +52,7 @@ class DicomSource:
 
 
 def read_source(folder_or_files: Path | Sequence[Path]) -> DicomSource:
-    """Headers of the CT series of a folder (the one with most slices, as `read_dicom_folder` takes), or of its files.
+    """Headers of the CT series that `read_dicom_folder` takes from a folder, or of files.
 
     Files that are no CT slices are passed over.  InputError when no CT is left, the files belong to several series, or
     the series lacks what ties a report to it.  UsageError without highdicom.
@@ -61,10 +60,10 @@ def read_source(folder_or_files: Path | Sequence[Path]) -> DicomSource:
     _highdicom()
     if isinstance(folder_or_files, (str, Path)):
         place = Path(folder_or_files)
-        datasets = _largest_series(_headers(sorted(place.rglob("*")) if place.is_dir() else [place]))
+        datasets = _headers([s.path for s in ct_series(place)[0]] if place.is_dir() else _dicom_files([place]))
     else:
         place = Path(folder_or_files[0]).parent if folder_or_files else Path()
-        datasets = _headers(folder_or_files)
+        datasets = _headers(_dicom_files(folder_or_files))
     if not datasets:
         raise InputError(f"{place} holds no DICOM CT slices; a DICOM report needs the DICOM series of the CT.")
     _check_series(datasets, place)
@@ -81,17 +80,20 @@ def _highdicom() -> ModuleType:
     return highdicom
 
 
+def _dicom_files(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in map(Path, paths) if path.is_file() and is_dicom_file(path)]
+
+
 def _headers(paths: Iterable[Path]) -> list[Any]:
     """Data sets, without pixels, of the CT slices among the files."""
-    candidates = (_header(Path(path)) for path in paths if Path(path).is_file() and is_dicom_file(Path(path)))
-    return [header for header in candidates if header is not None and _is_ct_slice(header)]
+    return [header for header in map(_header, paths) if header is not None and _is_ct_slice(header)]
 
 
 def _header(path: Path) -> Any | None:
     from pydicom import dcmread
 
     try:
-        return dcmread(path, stop_before_pixels=True)
+        return dcmread(path, stop_before_pixels=True, force=True)  # slices of old systems lack the DICM mark
     except (EOFError, ValueError):  # damaged; the reader of the volume has already said so if it was needed
         return None
 
@@ -99,19 +101,6 @@ def _header(path: Path) -> Any | None:
 def _is_ct_slice(header: Any) -> bool:
     kind = " ".join(header.get("ImageType") or ()).upper()
     return header.get("Modality") == "CT" and "Rows" in header and "LOCALIZER" not in kind
-
-
-def _largest_series(headers: list[Any]) -> list[Any]:
-    """Those of the series with most slices of one size; the first by UID among equals."""
-    sizes = Counter[tuple[str, int, int]]()
-    for header in headers:
-        sizes[_stack(header)] += int(header.get("NumberOfFrames") or 1)
-    chosen = min(sizes, key=lambda stack: (-sizes[stack], stack), default=None)
-    return [header for header in headers if _stack(header) == chosen]
-
-
-def _stack(header: Any) -> tuple[str, int, int]:
-    return (str(header.get("SeriesInstanceUID", "")), int(header.Rows), int(header.get("Columns") or 0))
 
 
 def _check_series(headers: list[Any], place: Path) -> None:

@@ -78,7 +78,7 @@ def _axes(codes: list[str], geometry: Geometry, path: Path) -> list[tuple[int, b
 def _point(label: Any, place: list[Any], axes: list[tuple[int, bool]], geometry: Geometry, path: Path) -> LabelledPoint:
     try:
         level = Level.from_verse_id(int(label))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: label {label} is no vertebra of VerSe (1 to 26, 28, 29); correct it.") from error
     ijk = [0.0, 0.0, 0.0]
     for value, (axis, flipped) in zip(position(place, path, level.name), axes, strict=True):

@@ -1,0 +1,154 @@
+"""Which DICOM files make up a CT: headers of slices, and the series with most of them in a folder."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .files import library_name
+
+_SAME_AXES = 0.01
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_UNSTATED = 0xFFFFFFFF
+_DICOM_SUFFIXES = ("", ".dcm", ".ima")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Header of one image file.  origin_lps_mm: (3,) ImagePositionPatient; axes: (2, 3) unit vectors of row, column."""
+
+    path: Path
+    series: str
+    modality: str
+    size: tuple[int, ...]
+    origin_lps_mm: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    order: tuple[int, int]
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        """(3,) unit vector across the slice."""
+        return np.cross(self.axes[0], self.axes[1])
+
+    def is_stackable_on(self, other: Slice) -> bool:
+        """Whether both belong to one volume: same series, size in plane and orientation."""
+        same = self.series == other.series and self.size[:2] == other.size[:2]
+        return same and bool(np.abs(self.axes - other.axes).max() < _SAME_AXES)
+
+    @property
+    def frames(self) -> int:
+        """Number of slices in the file."""
+        return self.size[2] if len(self.size) > 2 else 1
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether the file begins as DICOM part 10 does (128 bytes, then ``DICM``)."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def ct_series(folder: Path, subfolders: bool = True) -> tuple[list[Slice], tuple[str, ...]]:
+    """The slices, in any order, of the CT series with most of them in a folder, and a note when there was a choice.
+
+    subfolders: False leaves the sub-folders out.  InputError when there is no CT series.
+    """
+    paths = sorted(folder.rglob("*") if subfolders else folder.iterdir())
+    headers = [h for h in (slice_header(p) for p in paths if _may_be_dicom(p)) if h is not None]
+    if not headers:
+        raise InputError(f"The folder {folder} holds no DICOM image slices; give a folder with one CT series.")
+    require_ct({h.modality for h in headers}, folder)
+    return _largest_stack([h for h in headers if h.modality == "CT"])
+
+
+def _largest_stack(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
+    """The volume with most slices (the first by UID among equals), and a note when there was a choice."""
+    stacks: list[list[Slice]] = []
+    for one in slices:
+        home = next((stack for stack in stacks if one.is_stackable_on(stack[0])), None)
+        if home is None:
+            stacks.append([one])
+        else:
+            home.append(one)
+    stacks.sort(key=lambda stack: (-sum(s.frames for s in stack), stack[0].series))
+    if len(stacks) == 1:
+        return stacks[0], ()
+    most, *rest = (str(sum(s.frames for s in stack)) for stack in stacks)
+    note = f"Of {len(stacks)} CT series the one with most slices was taken ({most}; others {', '.join(rest)})."
+    return stacks[0], (note,)
+
+
+def _may_be_dicom(path: Path) -> bool:
+    """Cheap look before GDCM; files of old systems lack the DICM mark, hence the suffixes."""
+    return path.is_file() and (path.suffix.lower() in _DICOM_SUFFIXES or is_dicom_file(path))
+
+
+def is_cut_short(path: Path) -> bool:
+    """Whether uncompressed pixel data end before their stated length; GDCM fills up what is missing.
+
+    The element (7FE0,0010) is found in the first 64 KiB: explicit VR has OB or OW and the length at byte 8, implicit
+    VR the length at byte 4 (DICOM PS3.5, 7.1); 0xFFFFFFFF marks compressed data, whose length is not stated.
+    """
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    start = head.find(_PIXEL_DATA)
+    if start < 0 or start + 12 > len(head):
+        return False
+    explicit = head[start + 4 : start + 6] in (b"OB", b"OW")
+    (length,) = struct.unpack_from("<I", head, start + (8 if explicit else 4))
+    return bool(length != _UNSTATED and path.stat().st_size < start + (12 if explicit else 8) + length)
+
+
+def slice_header(path: Path) -> Slice | None:
+    """What sorting needs to know of an image file; None for localisers, reports and pictures without a position."""
+    reader = file_reader(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if is_cut_short(path):
+            raise InputError(f"The DICOM file {path} is cut short; export the series again.") from error
+        return None
+    if reader.GetDimension() != 3 or reader.GetNumberOfComponents() > 1:
+        return None
+    tags = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
+    modality = tags.get("0008|0060", "")
+    if "LOCALIZER" in tags.get("0008|0008", "").upper():
+        return None
+    if modality == "CT" and _number(tags.get("0028|0008")) <= 1 and not {"0020|0032", "0020|0037"} <= tags.keys():
+        return None
+    axes = np.reshape(reader.GetDirection(), (3, 3))[:, :2].T
+    order = (_number(tags.get("0020|0012")), _number(tags.get("0020|0013")))
+    size = tuple(int(n) for n in reader.GetSize())
+    return Slice(path, _volume_uid(tags, size, path), modality, size, np.array(reader.GetOrigin()), axes, order)
+
+
+def _volume_uid(tags: dict[str, str], size: tuple[int, ...], path: Path) -> str:
+    """Series UID; a multi-frame file is a volume of its own."""
+    return f"{tags.get('0020|000e', '')} {path if len(size) > 2 and size[2] > 1 else ''}"
+
+
+def _number(text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        return 0
+
+
+def require_ct(modalities: set[str], path: Path) -> None:
+    """InputError unless CT is among the modalities found at `path`."""
+    if "CT" not in modalities:
+        names = ", ".join(sorted(m or "unknown" for m in modalities))
+        raise InputError(f"{path} holds {names}, not CT; only CT can be labelled.")
+
+
+def file_reader(path: Path) -> sitk.ImageFileReader:
+    """Reads one DICOM file, whatever it is called; InputError for a name that no library takes."""
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(library_name(path))
+    return reader
