@@ -17,7 +17,7 @@ class LabelSection:
 
     def __init__(self, ui: Any, session: Session):
         self._ui, self._session = ui, session
-        self._failure, self._failed_volume = "", None
+        self._failure = self._failed_volume = ""
         on_click(ui.labelButton, self._clicked)
         ui.logCheckBox.connect("toggled(bool)", self._show_log)
         self.refresh()
@@ -25,7 +25,7 @@ class LabelSection:
     def refresh(self) -> None:
         """Show whether a run can start, or how far it is."""
         running = self._session.is_running
-        if self._session.input_volume is not self._failed_volume:
+        if self._volume_id() != self._failed_volume:
             self._failure = ""
         self._ui.labelButton.setText(_("Cancel") if running else _("Label vertebrae"))
         if running:
@@ -46,8 +46,12 @@ class LabelSection:
 
     def tell(self, message: str) -> None:
         """Show why a run failed, until the next one or until another CT is chosen."""
-        self._failure, self._failed_volume = message, self._session.input_volume
+        self._failure, self._failed_volume = message, self._volume_id()
         self.refresh()
+
+    def _volume_id(self) -> str:
+        """Of the chosen CT; the node itself would be kept alive after it was removed."""
+        return self._session.input_volume.GetID() if self._session.input_volume is not None else ""
 
     def _progress_text(self) -> str:
         stage, seconds_left = self._session.stage, self._session.seconds_left
