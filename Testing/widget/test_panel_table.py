@@ -132,3 +132,25 @@ def test_a_whole_spine_and_a_list_of_foreign_names_are_shown(widget, scene):
     assert "Check:" in widget.ui.problemsLabel.text
     widget.ui.pointsSelector.setCurrentNode(None)
     assert widget.ui.pointsTable.rowCount == 0
+
+
+def test_a_network_is_never_shown_as_wholly_certain(widget, node):
+    node.SetNthControlPointDescription(0, "p=1.00")
+    assert cell(widget, 0, SURE) == "> 99%"
+
+
+def test_the_points_beside_the_slice_can_be_hidden(widget, node):
+    box, display = widget.ui.projectionCheckBox, node.GetDisplayNode()
+    display.SetSliceProjection(True)
+    widget.ui.pointsSelector.setCurrentNode(None)
+    widget.ui.pointsSelector.setCurrentNode(node)
+    assert box.checked
+    for shown in (False, True):
+        box.click()
+        assert bool(display.GetSliceProjection()) is shown
+
+
+def test_without_points_there_is_nothing_to_hide(widget):
+    widget.ui.pointsSelector.setCurrentNode(None)
+    assert not widget.ui.projectionCheckBox.enabled
+    assert not widget.ui.projectionCheckBox.checked

@@ -51,6 +51,18 @@ def style(node) -> None:
     display.SetSliceProjectionUseFiducialColor(False)
 
 
+def shows_projection(node) -> bool:
+    """Whether slice views also show the points beside the slice, and their names."""
+    display = node.GetDisplayNode()
+    return display is not None and bool(display.GetSliceProjection())
+
+
+def show_projection(node, shown: bool) -> None:
+    """Show the points beside the slice as well, or not: in an axial view all of them lie on one body."""
+    if node.GetDisplayNode() is not None:
+        node.GetDisplayNode().SetSliceProjection(shown)
+
+
 def read_column(node) -> Column:
     """Every placed control point, in the order of the node."""
     return tuple(_read_point(node, index) for index in _placed(node))

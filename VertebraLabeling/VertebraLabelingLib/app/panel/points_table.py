@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LEVEL, SURE, NEXT, LOCK, REMARK = range(5)
 _CHIP_SIZE = 12
+_SUREST = 0.99
+"""The highest probability that is shown as a number."""
 _UNCERTAIN = "uncertain"
 """The labelling's own word in a remark; it outlives the doubt, when the user names or confirms the point."""
 
@@ -73,7 +75,7 @@ class PointsTable:
         uncertain = point.is_uncertain or point.level is None
         texts = (
             point.label,
-            "" if point.locked else f"{point.probability:.0%}",
+            "" if point.locked else _percent(point.probability),
             "" if gap_mm is None else f"{gap_mm:.0f} mm",
             "",
             _remark(point),
@@ -126,6 +128,11 @@ class PointsTable:
             self._renamed(row, item.text())
         elif index == LOCK:
             self._locked(row, item.checkState() == qt.Qt.Checked)
+
+
+def _percent(probability: float) -> str:
+    """Whole percents; nothing that a network says is wholly certain."""
+    return f"{probability:.0%}" if probability <= _SUREST else f"> {_SUREST:.0%}"
 
 
 def _remark(point: ColumnPoint) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from ..points_node import show_projection, shows_projection
 from .points_table import PointsTable
-from .widgets import fill_combo, on_click, say
+from .widgets import fill_combo, on_click, quiet, say
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -23,6 +24,7 @@ class ResultSection:
         self._ui, self._session, self._messages = ui, session, messages
         self.table = PointsTable(ui.pointsTable, selected, self._go_to, self._rename, self._lock)
         on_click(ui.alternativeButton, self._apply_alternative)
+        ui.projectionCheckBox.connect("toggled(bool)", self._project)
 
     def refresh(self) -> None:
         """Show the points as they are now."""
@@ -33,6 +35,7 @@ class ResultSection:
         fill_combo(self._ui.alternativeComboBox, [offer.text for offer in offers])
         self._ui.alternativeButton.setEnabled(not session.is_running)
         self.table.show(session.column, self._gaps_mm(), session.selected)
+        self._show_projection(session.points_node)
         say(self._ui.problemsLabel, "\n".join(_("Check: {problem}").format(problem=p) for p in session.problems))
 
     def _gaps_mm(self) -> list[float | None]:
@@ -44,6 +47,15 @@ class ResultSection:
         for index, length_mm in zip(cranio_caudal(column), self._session.segment_lengths_mm, strict=False):
             gaps_mm[index] = length_mm
         return gaps_mm
+
+    def _show_projection(self, node: Any) -> None:
+        """The user may also change it in the module Markups."""
+        with quiet(self._ui.projectionCheckBox):
+            self._ui.projectionCheckBox.setChecked(node is not None and shows_projection(node))
+        self._ui.projectionCheckBox.setEnabled(node is not None)
+
+    def _project(self, shown: bool) -> None:
+        show_projection(self._session.points_node, shown)
 
     def _go_to(self, row: int) -> None:
         self._session.select(row)
