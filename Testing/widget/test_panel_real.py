@@ -122,7 +122,6 @@ def test_cancelling_in_the_middle_leaves_the_scene_as_it_was(scene, phantom_file
     assert widget.ui.labelButton.enabled
 
 
-@pytest.mark.slow
 def test_a_script_labels_without_a_panel(scene, phantom_file):
     from harness import boot
 
@@ -134,7 +133,6 @@ def test_a_script_labels_without_a_panel(scene, phantom_file):
         logic.process(None)
 
 
-@pytest.mark.slow
 @pytest.mark.shared
 def test_a_real_neck(scene, shared_data):
     widget, dialogs = opened(shared_data / "neck" / "neck-206.nii.gz")
