@@ -1,7 +1,8 @@
 """The command line, and the child process of the Slicer module: ``vertebra-labeling label CT --output OUT.mrk.json``.
 
 Exit codes: 0 done, 1 unexpected error, 2 usage, 3 input not readable or not a CT, 4 no vertebra found, 5 model missing
-or corrupt, 6 out of memory, 130 cancelled.  Nothing heavy is imported before it is needed, so that --help is instant.
+or corrupt, 6 out of memory, 7 batch: some scans failed, 130 cancelled.  Nothing heavy is imported before it is needed,
+so that --help is instant.
 """
 
 from __future__ import annotations
