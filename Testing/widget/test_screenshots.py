@@ -58,5 +58,5 @@ def test_every_picture_of_the_phantom_can_be_made(scene, tmp_path, make, names):
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("RGB"))
         assert min(pixels.shape[:2]) > 400
-        assert len(np.unique(pixels[::4, ::4].reshape(-1, 3), axis=0)) > 100, "more than empty frames"
+        assert len(np.unique(pixels[::4, ::4].reshape(-1, 3), axis=0)) > 50, "more than empty frames"
         assert path.stat().st_size < LARGEST_BYTES
