@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .core.errors import UsageError
 from .core.files import require_writable_folder
-from .record import record_path
+from .record import record_path, record_text
 
 if TYPE_CHECKING:
     from .core.formats.dicom_sr import DicomSource
     from .pipeline import LabelledScan
-    from .record import RunSettings
 
 Writer = Callable[[Path], object]
 """Writes one file to the path it is given; what it returns does not matter."""
@@ -98,16 +96,15 @@ def nearest_folder(path: Path) -> Path:
 def writers(
     outputs: OutputPaths,
     result: LabelledScan,
-    settings: RunSettings,
-    seconds: Mapping[str, float],
+    record: Mapping[str, Any],
+    phantom: bool = False,
     images: DicomSource | None = None,
 ) -> dict[Path, Writer]:
-    """What writes each output file of a labelling, for `write_together`.
+    """What writes each output file of a labelling, for `write_together`; the record, with its values of then, last.
 
-    images: those that a DICOM report refers to, needed for one.
+    record: as of `run_record`.  images: those that a DICOM report refers to, needed for one.
     """
     from .core.formats import write_points
-    from .record import run_record
 
     scan, labelling = result.scan, result.labelling
     points = partial(write_points, labelling=labelling, geometry=scan.geometry)
@@ -115,13 +112,12 @@ def writers(
     if outputs.preview:
         from .preview import draw_preview
 
-        chosen[outputs.preview] = lambda path: draw_preview(path, scan, labelling, settings.phantom)
+        chosen[outputs.preview] = lambda path: draw_preview(path, scan, labelling, phantom)
     if outputs.sr and images:
         from .core.formats.dicom_sr import write_sr
 
         chosen[outputs.sr] = lambda path: write_sr(path, labelling.points, images)
-    record = json.dumps(run_record(scan, labelling, settings, seconds), indent=2, allow_nan=False) + "\n"
-    chosen[record_path(outputs.markups)] = lambda path: path.write_text(record, encoding="utf-8")
+    chosen[record_path(outputs.markups)] = lambda path: path.write_text(record_text(record), encoding="utf-8")
     return chosen
 
 

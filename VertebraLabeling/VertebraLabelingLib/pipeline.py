@@ -14,7 +14,7 @@ from .core.anchors import check_anchors, confirmed, unclaimed
 from .core.checks import check_ct
 from .core.errors import InputError, NothingFoundError
 from .core.geometry import Geometry
-from .core.labelling import UNCERTAIN_BELOW, Evidence, LabelledPoint, Labelling, positions_of
+from .core.labelling import UNCERTAIN_BELOW, Evidence, LabelledPoint, Labelling, positions_of, with_remark
 from .core.prepare import prepare
 from .core.progress import Progress, part, silent
 from .core.scan import Scan
@@ -133,7 +133,7 @@ def with_border_remarks(labelling: Labelling, geometry: Geometry) -> Labelling:
 
 
 def _beside_border(point: LabelledPoint) -> LabelledPoint:
-    return replace(point, remark="; ".join(filter(None, (point.remark, "next to the border of the scan"))))
+    return replace(point, remark=with_remark(point.remark, "next to the border of the scan"))
 
 
 def most_likely(evidence: Evidence, anchors: Sequence[LabelledPoint] = ()) -> Labelling:

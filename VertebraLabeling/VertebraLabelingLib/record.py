@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +73,11 @@ def run_record(scan: Scan, labelling: Labelling, settings: RunSettings, seconds:
         "labelling": labelling_values(labelling),
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
     }
+
+
+def record_text(values: Mapping[str, Any]) -> str:
+    """A record as it stands in its file."""
+    return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 
 def settings_values(settings: RunSettings) -> dict[str, Any]:

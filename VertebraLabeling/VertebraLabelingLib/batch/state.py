@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.anatomy import Level
 from ..core.errors import UsageError
 from ..core.files import atomic_write
+from ..record import record_text
 
 if TYPE_CHECKING:
     from ..outputs import OutputPaths
@@ -121,11 +122,6 @@ def write_record(path: Path, values: Mapping[str, Any]) -> None:
     """Write a record whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(record_text(values), encoding="utf-8")
-
-
-def record_text(values: Mapping[str, Any]) -> str:
-    """A record as it stands in its file."""
-    return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 
 def decide(found: Found, identity: Identity, wanted: int, retry_failed: bool) -> Action:

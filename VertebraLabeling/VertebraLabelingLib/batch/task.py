@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -28,7 +27,6 @@ from .state import (
     decide,
     file_sha256,
     look,
-    record_text,
     restore,
     was_changed,
     write_record,
@@ -140,7 +138,8 @@ def work(entry: Entry, job: Job, labeller: LabellerLike, progress: Progress) -> 
     begin(outputs, found, identity, _head(entry, labeller))
     try:
         with memory_guard(), watch.stage("all"):
-            values = _label(entry, job, labeller, identity, progress)
+            batch = batch_values(identity, found.record, outputs.named())
+            values = _label(entry, job, labeller, batch, progress)
         return Outcome.from_record(entry, Record(values))
     except (CancelledError, KeyboardInterrupt):
         restore(record, found)
@@ -182,8 +181,8 @@ def _reason(error: Exception) -> tuple[int, str]:
     )
 
 
-def _label(entry: Entry, job: Job, labeller: LabellerLike, identity: Identity, progress: Progress) -> dict[str, Any]:
-    """Read, label and write a scan; returns its record."""
+def _label(entry: Entry, job: Job, labeller: LabellerLike, batch: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Read, label and write a scan; returns its record, with the values `batch` of `batch_values` in it."""
     from ..core.readers import read_scan
     from ..pipeline import Stopwatch
 
@@ -193,27 +192,19 @@ def _label(entry: Entry, job: Job, labeller: LabellerLike, identity: Identity, p
         scan = read_scan(entry.path, subfolders=False)
     result = labeller.label(scan, part(progress, 0.10, 0.95))
     progress("writing", 0.95)
-    return _write(job.outputs(entry), labeller.settings(), identity, result, watch.seconds | result.seconds)
+    record = run_record(result.scan, result.labelling, labeller.settings(), watch.seconds | result.seconds)
+    values = record | {"batch": batch}
+    _write(job.outputs(entry), result, values)
+    return values
 
 
-def _write(
-    outputs: OutputPaths, settings: RunSettings, identity: Identity, result: LabelledScan, seconds: Mapping[str, float]
-) -> dict[str, Any]:
-    """Write all outputs, the record as the last one; it holds the hash of the markups, to know them again."""
-    chosen = writers(outputs, result, settings, seconds)
-    values = run_record(result.scan, result.labelling, settings, seconds)
-    values["batch"] = batch_values(identity, look(outputs).record, outputs.named())
+def _write(outputs: OutputPaths, result: LabelledScan, values: dict[str, Any]) -> None:
+    """Write all outputs, the record as the last one; it gets the hash of the markups, to know them again."""
+    chosen = writers(outputs, result, values)
     write_markups: Writer = chosen[outputs.markups]
 
     def remember(path: Path) -> None:
         write_markups(path)
         values["batch"]["markups_sha256"] = file_sha256(path)
 
-    record = record_path(outputs.markups)
-    chosen.pop(record)
-    write_together({
-        **chosen,
-        outputs.markups: remember,
-        record: lambda path: path.write_text(record_text(values), encoding="utf-8"),
-    })  # fmt: skip
-    return values
+    write_together(chosen | {outputs.markups: remember})

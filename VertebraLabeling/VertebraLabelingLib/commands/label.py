@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
     """Everything is checked first and written last, so that a failed run leaves nothing behind."""
     from ..engines.device import memory_guard
     from ..outputs import OutputPaths, write_together, writers
+    from ..record import run_record
 
     check_method_options(args)
     outputs = OutputPaths(args.output, args.csv, args.verse, args.preview, args.sr)
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
         images = _images(args)
         result, settings, seconds = _label(args, progress)
         progress("writing", 0.95)
-        write_together(writers(outputs, result, settings, seconds, images))
+        record = run_record(result.scan, result.labelling, settings, seconds)
+        write_together(writers(outputs, result, record, args.phantom, images))
     _report(args, outputs, result, settings, seconds)
 
 

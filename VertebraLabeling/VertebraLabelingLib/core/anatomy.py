@@ -103,6 +103,12 @@ REGION_COLOURS: dict[Region, tuple[float, float, float]] = {
     Region.SACRAL: (0.95, 0.45, 0.70),
 }
 
+ABSENT_BETWEEN: dict[tuple[Level, Level], Level] = {
+    (Level.T11, Level.L1): Level.T12,
+    (Level.L4, Level.S1): Level.L5,
+}
+"""What a spine lacks in which the pair lies one directly over the other."""
+
 _SNOMED_CODES = {
     "C1": "14806007", "C2": "39976000", "C3": "113205007", "C4": "5329002", "C5": "36978003",
     "C6": "36054005", "C7": "87391001",

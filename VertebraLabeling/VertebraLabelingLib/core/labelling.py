@@ -9,10 +9,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Level
+from .anatomy import ABSENT_BETWEEN, Level
 
 UNCERTAIN_BELOW = 0.5
 """Points of lower probability are marked wherever they are shown."""
+UNCERTAIN = "uncertain"
+"""The remark on such a point."""
+_BETWEEN_REMARKS = "; "
 _MOST_NAMED = 5
 
 
@@ -60,6 +63,16 @@ class LabelledPoint:
         return not self.confirmed and self.probability < UNCERTAIN_BELOW
 
 
+def with_remark(remarks: str, remark: str) -> str:
+    """The remarks of a point and one more, each once."""
+    return _BETWEEN_REMARKS.join(dict.fromkeys(filter(None, [*remarks.split(_BETWEEN_REMARKS), remark])))
+
+
+def without_remark(remarks: str, remark: str) -> str:
+    """The remarks of a point but that one."""
+    return _BETWEEN_REMARKS.join(text for text in remarks.split(_BETWEEN_REMARKS) if text not in ("", remark))
+
+
 def positions_of(points: Iterable[LabelledPoint]) -> NDArray[np.float64]:
     """(n, 3) positions, LPS mm; (0, 3) without a point."""
     return np.array([point.position_lps_mm for point in points], float).reshape(-1, 3)
@@ -87,8 +100,7 @@ class Alternative:
         """What sets it apart from a regular naming of the same shift."""
         named = [level for level in self.levels if level is not None]
         extra = [f"with {level.name}" for level in named if level.is_supernumerary]
-        followers = {(Level.T11, Level.L1): Level.T12, (Level.L4, Level.S1): Level.L5}
-        absent = [f"without {followers[pair].name}" for pair in pairwise(named) if pair in followers]
+        absent = [f"without {ABSENT_BETWEEN[pair].name}" for pair in pairwise(named) if pair in ABSENT_BETWEEN]
         return [*extra, *absent]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import Level, regular_shift
-from .labelling import UNCERTAIN_BELOW, Alternative, Evidence, LabelledPoint, Labelling
+from .labelling import UNCERTAIN, UNCERTAIN_BELOW, Alternative, Evidence, LabelledPoint, Labelling
 
 Array = NDArray[np.float64]
 Path = list[tuple[int, int]]
@@ -74,7 +74,7 @@ def _point(decoded: Decoded, state: tuple[int, int]) -> LabelledPoint:
         return decoded.held[candidate]
     x, y, z = (float(v) for v in decoded.evidence.positions_lps_mm[candidate])
     probability = float(min(1.0, decoded.posterior[candidate, level]))
-    return LabelledPoint(Level(level), (x, y, z), probability, "uncertain" if probability < UNCERTAIN_BELOW else "")
+    return LabelledPoint(Level(level), (x, y, z), probability, UNCERTAIN if probability < UNCERTAIN_BELOW else "")
 
 
 def _conditional(decoded: Decoded) -> Array:

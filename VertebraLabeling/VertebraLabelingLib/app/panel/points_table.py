@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import qt
 from slicer.i18n import tr as _
 
+from ...core.labelling import UNCERTAIN, without_remark
 from .widgets import quiet
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ LEVEL, SURE, NEXT, LOCK, REMARK = range(5)
 _CHIP_SIZE = 12
 _SUREST = 0.99
 """The highest probability that is shown as a number."""
-_UNCERTAIN = "uncertain"
-"""The labelling's own word in a remark; it outlives the doubt, when the user names or confirms the point."""
 
 
 class PointsTable:
@@ -137,12 +136,11 @@ def _percent(probability: float) -> str:
 
 def _remark(point: ColumnPoint) -> str:
     """What is said of a point, its doubt first, as long as there is one."""
-    said = [part for part in point.remark.split("; ") if part not in ("", _UNCERTAIN)]
+    # the labelling's own word outlives the doubt, when the user names or confirms the point
+    said = without_remark(point.remark, UNCERTAIN)
     if point.level is None:
-        said.insert(0, _("not a level"))
-    elif point.is_uncertain:
-        said.insert(0, _("uncertain"))
-    return "; ".join(said)
+        return "; ".join(filter(None, (_("not a level"), said)))
+    return "; ".join(filter(None, (_("uncertain"), said))) if point.is_uncertain else said
 
 
 def _mark(item: Any, uncertain: bool) -> None:

@@ -12,7 +12,7 @@ from ...core.anatomy import Level
 from ...core.correction.column import Column, ColumnPoint, column_of
 from ...core.correction.points import MOVED_BY_HAND
 from ...core.errors import CorrectionError, InputError
-from ...core.labelling import LabelledPoint
+from ...core.labelling import LabelledPoint, without_remark
 from ..placement import place_beside
 from ..points_node import create_points_node, mark_written, read_column, style, write_column
 from ..state import ResultInfo, result_of, set_result
@@ -103,8 +103,7 @@ class RefineTask:
 
 def _refined(point: ColumnPoint, position_lps_mm: Any) -> ColumnPoint:
     """The point where the network has put it, so no longer where the hand did."""
-    remarks = [text for text in point.remark.split("; ") if text != MOVED_BY_HAND]
-    return replace(point, position_lps_mm=position_lps_mm, remark="; ".join(remarks))
+    return replace(point, position_lps_mm=position_lps_mm, remark=without_remark(point.remark, MOVED_BY_HAND))
 
 
 def listed_labels(column: Column, indices: Sequence[int]) -> str:

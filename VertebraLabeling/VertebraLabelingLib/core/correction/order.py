@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from ..anatomy import REGULAR_LEVELS, Level
+from ..anatomy import ABSENT_BETWEEN, REGULAR_LEVELS, Level
 from ..spine_priors import spacing_mm
 from .column_point import Column, Segment, segments
 
 Order = tuple[Level, ...]
 """Levels of one spine, from C1 to S2."""
 
-_ABSENT = {(Level.T11, Level.L1): Level.T12, (Level.L4, Level.S1): Level.L5}
-"""What a spine lacks in which the pair lies one directly over the other."""
 _ENOUGH_SEGMENTS = 3
 
 
@@ -25,8 +23,8 @@ def order_of(column: Column) -> Order:
     """
     borne = {point.level for point in column}
     scale = stature(column)
-    pairs = {(s.upper, s.lower) for s in segments(column) if (s.upper, s.lower) in _ABSENT and _touch(s, scale)}
-    absent = {_ABSENT[pair] for pair in pairs if Level(_ABSENT[pair] + 1) not in borne} - borne
+    pairs = {(s.upper, s.lower) for s in segments(column) if (s.upper, s.lower) in ABSENT_BETWEEN and _touch(s, scale)}
+    absent = {ABSENT_BETWEEN[pair] for pair in pairs if Level(ABSENT_BETWEEN[pair] + 1) not in borne} - borne
     return tuple(x for x in Level if x in borne or not (x.is_supernumerary or x in absent))
 
 

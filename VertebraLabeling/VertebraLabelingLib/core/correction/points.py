@@ -11,9 +11,10 @@ import numpy as np
 
 from ..anatomy import REGULAR_LEVELS, Level
 from ..errors import CorrectionError
+from ..labelling import with_remark
 from .column_point import Column, ColumnPoint, Position, cranio_caudal
 from .order import Order, order_of, stature, usual_mm
-from .relabel import by_hand, followers, renamed
+from .relabel import followers, renamed
 
 Side = Literal["below", "above"]
 INSERTED_BY_HAND = "inserted by hand"
@@ -148,7 +149,7 @@ def moved(column: Column, index: int, position_lps_mm: Position) -> Column:
     """With the point `index` at another place, which the remark tells; its name and probability stay."""
     if not all(math.isfinite(value) for value in position_lps_mm):
         raise CorrectionError(f"The new position of {column[index].label} is not finite; place the point again.")
-    remark = by_hand(column[index], MOVED_BY_HAND).remark
+    remark = with_remark(column[index].remark, MOVED_BY_HAND)
     return tuple(
         replace(point, position_lps_mm=position_lps_mm, remark=remark) if i == index else point
         for i, point in enumerate(column)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ..anatomy import REGULAR_LEVELS, Level
 from ..errors import CorrectionError, LockedError
+from ..labelling import with_remark
 from .column_point import Column, ColumnPoint, cranio_caudal, named
 from .order import Order, order_of
 
@@ -89,8 +90,7 @@ def relabelled(column: Column, index: int, level: Level, reach: Reach = "only", 
 
 def by_hand(point: ColumnPoint, remark: str) -> ColumnPoint:
     """The point as the user has set it: probability 1, and `remark` added if it does not stand there."""
-    remarks = [text for text in point.remark.split("; ") if text]
-    return replace(point, probability=1.0, remark="; ".join(dict.fromkeys([*remarks, remark])))
+    return replace(point, probability=1.0, remark=with_remark(point.remark, remark))
 
 
 def followers(column: Column, index: int, level: Level, reach: Reach) -> dict[int, Level]:
