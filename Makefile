@@ -26,7 +26,7 @@ SLICER_PYTHON := $(SLICER_VENV)/bin/python
 SLICER_STAMP := $(SLICER_VENV)/.installed-$(SLICER_CORE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup label test test-slow test-slicer lint bench screenshots clean
+.PHONY: help setup label test test-slow test-slicer lint audit bench screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1@\2/' | column -t -s '@' 2>/dev/null \
@@ -61,6 +61,10 @@ lint: $(DEV_STAMP) ## style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+audit: $(DEV_STAMP) ## known security holes of the packages in .venv; skipped, with the reason, without a network
+	-@$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) pip-audit
+	@$(VENV_PYTHON) Testing/audit.py
 
 bench: $(DEV_STAMP) ## time and memory: a whole body beside a plain U-Net, and a training step
 	$(VENV_PYTHON) -m training bench $(ARGS)

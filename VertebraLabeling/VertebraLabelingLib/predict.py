@@ -78,7 +78,8 @@ def _failed(code: int, message: str, arguments: Sequence[str], device: str = "")
     if "--debug" in arguments:
         traceback.print_exc()
     if "--json-lines" not in arguments:
-        print(f"vertebra-labeling: {message}", file=sys.stderr)
+        one_line = message.replace("\r", "\\r").replace("\n", "\\n")  # a file name may hold anything
+        print(f"vertebra-labeling: {one_line}", file=sys.stderr)
         return code
     try:
         emit("error", code=code, message=message, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ WINDOW_HU = (-200.0, 750.0)
 OUTSIDE_HU = -1024.0
 LABEL_OFFSET_MM = {1: -26.0, 0: 34.0}  # by view axis: in front of the body, or to its left
 
+_LONGEST_NAME = 50
 _MM_PER_INCH = 55.0
 _HEIGHT_INCHES = (5.0, 14.0)
 _WIDTH_INCHES = (7.5, 11.0)
@@ -93,7 +95,9 @@ def draw_preview(path: Path, scan: Scan, labelling: Labelling, phantom: bool = F
     _draw_view(right, coronal, labelling, 0, ("R", "L"))
     _draw_scale_bar(left)
     _write_captions(figure, scan.name, labelling, phantom)
-    figure.savefig(path, dpi=130, facecolor=_BACKGROUND, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # of the name: a box is drawn instead
+        figure.savefig(path, dpi=130, facecolor=_BACKGROUND, format="png")
 
 
 def _heights(geometry: Geometry, points_lps_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -192,10 +196,21 @@ def _draw_scale_bar(axes: Axes, length_mm: float = 50.0) -> None:
 
 def _write_captions(figure: Figure, name: str, labelling: Labelling, phantom: bool) -> None:
     height = figure.get_size_inches()[1]
+    name = _in_one_line(name)
     title = f"PHANTOM (synthetic image) · {name}" if phantom else name
-    figure.text(0.02, 1 - 0.27 / height, title, color=_TEXT, fontsize=13, fontweight="bold", va="center")
+    # a name with dollar signs is no formula
+    figure.text(
+        0.02, 1 - 0.27 / height, title, color=_TEXT, fontsize=13, fontweight="bold", va="center", parse_math=False
+    )
     figure.text(0.02, 1 - 0.55 / height, labelling.summary(), color=_FAINT, fontsize=9.5, va="center")
     note = "VertebraLabeling · research tool, not for clinical use"
     legend = "ring and ?: uncertain" if any(p.is_uncertain for p in labelling.points) else ""
     figure.text(0.02, 0.25 / height, legend, color=_FAINT, fontsize=8.5, va="center")
     figure.text(0.98, 0.25 / height, note, color=_FAINT, fontsize=8.5, va="center", ha="right")
+
+
+def _in_one_line(name: str) -> str:
+    """The name of a file, which may hold anything but a slash, as a title that fits; its end is kept."""
+    letters = "".join(letter if letter.isprintable() else "?" for letter in name)
+    half = _LONGEST_NAME // 2
+    return letters if len(letters) <= _LONGEST_NAME else f"{letters[:half]}…{letters[-half:]}"

@@ -16,37 +16,57 @@ from .scan import Scan
 
 MIN_EXTENT_MM = 20.0
 MIN_SLICES = 3
+MAX_EXTENT_MM = 3000.0
+MAX_BOX_ML = 4e6
+"""Of the upright box around the scan: a whole body that lies across it has less than half."""
+MAX_SPACING_MM = 12.5
+"""Thicker slices than half a vertebra cannot show each one."""
 RAW_OFFSET_HU = 1024.0
 """What scanners add to store air as 0 in unsigned numbers; RescaleIntercept takes it away again."""
 
+_OFFSET_NOTES = {
+    RAW_OFFSET_HU: "Rescale was missing (air at 0, water at 1024): 1024 was subtracted from all values.",
+    -RAW_OFFSET_HU: "Rescale was applied twice (air at -2048, water at -1024): 1024 was added to all values.",
+}
 _SAMPLE_SIZE = 1_000_000
 _BODY_HU = -500.0
+_NOISE_HU = 200.0
+_PADDING_GAP_HU = 500.0
 Values = NDArray[np.float32]
 
 
 def check_ct(scan: Scan) -> Scan:
-    """`scan` itself when it looks like CT in HU; shifted by -1024, with a note, when the rescale was forgotten.
+    """`scan` itself when it looks like CT in HU; shifted by 1024, with a note, when it was rescaled never or twice.
 
-    InputError, in one sentence for the user, for anything else: too small, constant, label map, scaled to 0..1, MR,
-    only air, only water, noise.
+    InputError, in one sentence for the user, for anything else: too small, too large, not finite, constant, label map,
+    scaled to 0..1, MR, only air, only water, noise.
     """
     _check_size(scan)
     values = _sample(scan.hu)
     _check_variety(values, scan.name)
-    if _is_raw(values):
-        note = "Rescale was missing (air at 0, water at 1024): 1024 was subtracted from all values."
-        return replace(scan, hu=scan.hu - np.float32(RAW_OFFSET_HU), notes=(*scan.notes, note))
+    offset = _offset(values)
+    if offset:
+        return replace(scan, hu=scan.hu - np.float32(offset), notes=(*scan.notes, _OFFSET_NOTES[offset]))
     _check_hu(values, scan)
     return scan
 
 
 def _check_size(scan: Scan) -> None:
-    shape, extent_mm = scan.geometry.shape_zyx, scan.geometry.extent_zyx_mm
+    """Slices, extent and spacing, before a grid of the network's spacing is made that covers all of it."""
+    name, shape, extent_mm = scan.name, scan.geometry.shape_zyx, scan.geometry.extent_zyx_mm
     if min(shape) < MIN_SLICES:
-        raise InputError(f"{scan.name} has only {min(shape)} slice(s) along one axis; a 3-D volume is needed.")
+        raise InputError(f"{name} has only {min(shape)} slice(s) along one axis; a 3-D volume is needed.")
+    size = " x ".join(f"{mm:.4g}" for mm in reversed(extent_mm))
     if min(extent_mm) < MIN_EXTENT_MM:
-        size = " x ".join(f"{mm:.0f}" for mm in reversed(extent_mm))
-        raise InputError(f"{scan.name} measures {size} mm, too small to hold a vertebra; check the voxel spacing.")
+        raise InputError(f"{name} measures {size} mm, too small to hold a vertebra; check the voxel spacing.")
+    if max(scan.geometry.spacing_xyz_mm) > MAX_SPACING_MM:
+        raise InputError(
+            f"{name} has voxels of {max(scan.geometry.spacing_xyz_mm):.4g} mm, too coarse to tell vertebrae apart; "
+            "give thinner slices, or check the voxel spacing."
+        )
+    box_ml = float(np.prod(np.ptp(scan.geometry.corners_lps_mm, axis=0))) / 1000
+    if max(extent_mm) > MAX_EXTENT_MM or box_ml > MAX_BOX_ML:
+        raise InputError(f"{name} measures {size} mm, larger than a patient; check the voxel spacing or crop it.")
 
 
 def _sample(hu: Values) -> Values:
@@ -58,6 +78,8 @@ def _sample(hu: Values) -> Values:
 def _check_variety(values: Values, name: str) -> None:
     """Constant, few values, or a small range."""
     low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise InputError(f"{name} holds voxels that are no numbers (NaN or infinite); export the scan again.")
     if low == high:
         raise InputError(f"{name} is constant: every voxel is {low:g}; there is no picture in it.")
     if len(np.unique(values)) <= 64 and np.all(values == np.round(values)):
@@ -66,15 +88,31 @@ def _check_variety(values: Values, name: str) -> None:
         raise InputError(f"{name} has values {low:g} to {high:g}, scaled or not CT; give the CT in Hounsfield units.")
 
 
-def _is_raw(values: Values) -> bool:
-    """Whether the values are CT numbers + 1024: nothing negative, and after the shift a CT in every respect.
+def _offset(values: Values) -> float:
+    """What has to be taken away from the values to make HU of them: 1024, -1024, or 0 where that helps nothing."""
+    inner = _without_padding(values)
+    if _is_surely_hu(inner):
+        return 0.0
+    if inner.min() >= -_NOISE_HU and _is_surely_hu(inner - np.float32(RAW_OFFSET_HU)):
+        return RAW_OFFSET_HU
+    if inner.min() < -1.5 * RAW_OFFSET_HU and _is_surely_hu(inner + np.float32(RAW_OFFSET_HU)):
+        return -RAW_OFFSET_HU
+    return 0.0
 
-    MR has no negative values either, so this asks for more than `_is_hu`.  Shares of the body: the valley between lung
-    and fat is low [0.20], water-like tissue is there [0.25], and no more bright voxels than bone makes [0.22].
+
+def _without_padding(values: Values) -> Values:
+    """The values but for those outside of the round field of view: one number, far below all others."""
+    low = values.min()
+    others = values[values > low]
+    return others if others.min() > low + _PADDING_GAP_HU else values
+
+
+def _is_surely_hu(hu: Values) -> bool:
+    """Whether the values are those of a CT in every respect; that is more than `_is_hu` asks for, MR must not pass.
+
+    Shares of the body: the valley between lung and fat is low [0.20], water-like tissue is there [0.25], and no more
+    bright voxels than bone makes [0.22].
     """
-    if values.min() < 0:
-        return False
-    hu = values - np.float32(RAW_OFFSET_HU)
     body = hu[hu > _BODY_HU]
     if not _is_hu(hu):
         return False

@@ -8,11 +8,15 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from .claims import check_amount, check_grid
 from .dicom_series import Slice, ct_series, file_reader, is_cut_short, require_ct, slice_header
 from .errors import InputError, is_out_of_memory
 
 MAX_FILLED_GAP_MM = 10.0
 """Widest hole between two slices that interpolation may fill; more could hide a vertebra."""
+MOST_INTERPOLATED = 3
+"""Times as many slices as there were that interpolation may make."""
+_VOXEL_BYTES = 2
 _SAME_PLACE_MM = 0.01
 _UNEVEN_MM = 0.2
 _TILT_MM = 1.0
@@ -26,8 +30,10 @@ def read_dicom_file(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
     require_ct({header.modality}, path)
     if header.frames == 1:
         raise InputError(f"{path} is one DICOM slice; give the folder with all slices of the series.")
-    _require_whole([header], path)
-    return _execute(file_reader(path), path), ()
+    _require_true([header], path)
+    image = _execute(file_reader(path), path)
+    check_grid(image.GetSpacing(), image.GetOrigin(), image.GetDirection(), path)
+    return image, ()
 
 
 def read_dicom_folder(folder: Path, subfolders: bool = True) -> tuple[sitk.Image, tuple[str, ...]]:
@@ -47,13 +53,16 @@ def read_dicom_folder(folder: Path, subfolders: bool = True) -> tuple[sitk.Image
     if len(slices) < 3:
         raise InputError(f"The CT series in {folder} has only {len(slices)} slice(s); a 3-D volume is needed.")
     places_mm = _places_mm(slices, folder)
-    _require_whole(slices, folder)
+    _require_true(slices, folder)
     image = _execute(_series_reader(slices), folder)
-    _set_geometry(image, slices, places_mm)
+    _set_geometry(image, slices, places_mm, folder)
     return _even(image, places_mm, folder, notes + repeated)
 
 
-def _require_whole(slices: list[Slice], path: Path) -> None:
+def _require_true(slices: list[Slice], path: Path) -> None:
+    """InputError unless the files can hold as many voxels as they claim, and do."""
+    rows_and_columns, frames = slices[0].size[:2], sum(one.frames for one in slices)
+    check_amount((*rows_and_columns, frames), _VOXEL_BYTES, sum(s.path.stat().st_size for s in slices), path)
     cut = [s.path.name for s in slices if is_cut_short(s.path)]
     if cut:
         raise InputError(
@@ -85,13 +94,15 @@ def _places_mm(slices: list[Slice], folder: Path) -> NDArray[np.float64]:
     return places
 
 
-def _set_geometry(image: sitk.Image, slices: list[Slice], places_mm: NDArray[np.float64]) -> None:
+def _set_geometry(image: sitk.Image, slices: list[Slice], places_mm: NDArray[np.float64], folder: Path) -> None:
     """Geometry from all positions: ITK derives it from few of them and trusts SliceThickness in some files."""
     x, y, _ = image.GetSpacing()
-    row, column = slices[0].axes
-    image.SetSpacing((x, y, float(places_mm[-1]) / (len(slices) - 1)))
-    image.SetOrigin(slices[0].origin_lps_mm.tolist())
-    image.SetDirection(np.stack([row, column, slices[0].normal], axis=1).ravel().tolist())
+    spacing, origin = (x, y, float(places_mm[-1]) / (len(slices) - 1)), slices[0].origin_lps_mm.tolist()
+    direction = np.stack([*slices[0].axes, slices[0].normal], axis=1).ravel().tolist()
+    check_grid(spacing, origin, direction, folder)
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+    image.SetDirection(direction)
 
 
 def _even(
@@ -102,12 +113,12 @@ def _even(
     usual = float(np.median(gaps))
     if np.abs(places_mm - np.linspace(0.0, places_mm[-1], len(places_mm))).max() <= _UNEVEN_MM:
         return image, notes
-    if gaps.max() > max(MAX_FILLED_GAP_MM, 1.5 * usual):
+    count = round(float(places_mm[-1]) / usual) + 1
+    if gaps.max() > max(MAX_FILLED_GAP_MM, 1.5 * usual) or count > MOST_INTERPOLATED * len(places_mm):
         raise InputError(
             f"Slices are missing in {folder} (a gap of {gaps.max():.1f} mm); export the whole series again."
         )
     note = f"Gaps between slices are unequal ({gaps.min():.2f} to {gaps.max():.2f} mm, slices missing?); interpolated."
-    count = round(float(places_mm[-1]) / usual) + 1
     target = np.linspace(0.0, places_mm[-1], count)
     return _interpolated(image, places_mm, target), (*notes, note)
 

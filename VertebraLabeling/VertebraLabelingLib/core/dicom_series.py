@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from .claims import check_grid
 from .errors import InputError
 from .files import library_name
 
@@ -121,6 +122,7 @@ def slice_header(path: Path) -> Slice | None:
         return None
     if modality == "CT" and _number(tags.get("0028|0008")) <= 1 and not {"0020|0032", "0020|0037"} <= tags.keys():
         return None
+    check_grid(reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection(), path)
     axes = np.reshape(reader.GetDirection(), (3, 3))[:, :2].T
     order = (_number(tags.get("0020|0012")), _number(tags.get("0020|0013")))
     size = tuple(int(n) for n in reader.GetSize())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .errors import InputError
 
 _CHUNK_BYTES = 1 << 24
+_LONGEST_HEADER_BYTES = 1 << 26
 _GZIP_MARK = b"\x1f\x8b"
 _FLOAT_TYPES = {16: "f4", 64: "f8"}
 
@@ -55,6 +56,8 @@ def restore_not_finite(path: Path, hu: NDArray[np.float32]) -> None:
         return
     flat, start = hu.reshape(-1), 0
     for chunk in _chunks(path, header.offset_bytes):
+        if start >= flat.size:
+            break
         values = np.frombuffer(chunk, header.float_type)[: flat.size - start]
         flat[start : start + len(values)][~np.isfinite(values)] = np.nan
         start += len(values)
@@ -68,11 +71,18 @@ def _header(path: Path) -> _Header:
         (size,) = struct.unpack_from(f"{order}i", data)
         if size == 348:
             kind, offset = struct.unpack_from(f"{order}h", data, 70)[0], struct.unpack_from(f"{order}f", data, 108)[0]
-            return _Header(struct.unpack_from(f"{order}3f", data, 80), _float_type(kind, order), int(offset))
+            return _Header(struct.unpack_from(f"{order}3f", data, 80), _float_type(kind, order), _start(offset, size))
         if size == 540:
             kind, offset = struct.unpack_from(f"{order}h", data, 12)[0], struct.unpack_from(f"{order}q", data, 168)[0]
-            return _Header(struct.unpack_from(f"{order}3d", data, 112), _float_type(kind, order), int(offset))
+            return _Header(struct.unpack_from(f"{order}3d", data, 112), _float_type(kind, order), _start(offset, size))
     raise struct.error("not NIfTI")
+
+
+def _start(offset: float, header_bytes: int) -> int:
+    """First byte of the voxels, by the library's rule: never inside the header; struct.error for no sensible one."""
+    if not offset <= _LONGEST_HEADER_BYTES:
+        raise struct.error("voxels too far from the header")
+    return max(int(max(offset, 0)), header_bytes)
 
 
 def _float_type(datatype: int, order: str) -> str:
@@ -103,4 +113,10 @@ def _holds(path: Path, expected_bytes: int) -> bool:
         file.seek(-4, 2)
         (length,) = struct.unpack("<I", file.read(4))
     # the last four bytes are the length modulo 2^32 (RFC 1952); where they are not, as with several members, count
-    return bool(length == expected_bytes % 2**32) or sum(len(chunk) for chunk in _chunks(path)) >= expected_bytes
+    return bool(length == expected_bytes % 2**32) or _counts_to(path, expected_bytes)
+
+
+def _counts_to(path: Path, expected_bytes: int) -> bool:
+    """Whether so many bytes come out; no more are unpacked, as there may be millions of times as many."""
+    counted = 0
+    return any((counted := counted + len(chunk)) >= expected_bytes for chunk in _chunks(path))

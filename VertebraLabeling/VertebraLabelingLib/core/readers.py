@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from .claims import DETACHED_HEADERS, check_amount, check_grid, check_nrrd_fields, leaning, stored_bytes
 from .dicom import read_dicom_file, read_dicom_folder
 from .dicom_series import is_dicom_file
 from .errors import InputError, MemoryExhaustedError, is_out_of_memory
@@ -16,11 +17,9 @@ from .nifti import check_nifti, restore_not_finite
 from .prepare import AIR_HU
 from .scan import Scan, geometry_of
 
-MAX_VOXELS = 2**31
 MAX_NOT_FINITE_SHARE = 0.5
-_MAX_COMPRESSION = 1100
-"""Deflate cannot shrink data more than 1032 times (zlib's technical notes); above that the header is not true."""
-_DETACHED_HEADERS = (".nhdr", ".mhd", ".hdr")
+MAX_ABSOLUTE_HU = 1e6
+"""Beyond it, as for the largest 32-bit number that some programs pad with, a voxel is as good as no number."""
 
 
 def read_scan(path: Path, subfolders: bool = True) -> Scan:
@@ -46,7 +45,7 @@ def _read(path: Path, subfolders: bool) -> Scan:
     image, notes = _read_image(path, subfolders)
     # the view spares one copy of the volume
     hu = sitk.GetArrayViewFromImage(image).astype(np.float32)
-    if image.HasMetaDataKey("vox_offset") and path.suffix.lower() not in _DETACHED_HEADERS:
+    if image.HasMetaDataKey("vox_offset") and path.suffix.lower() not in DETACHED_HEADERS:
         restore_not_finite(path, hu)
     notes += _replace_not_finite(hu, path)
     return Scan(hu, geometry_of(image), path.name, notes)
@@ -64,6 +63,8 @@ def _read_image(path: Path, subfolders: bool) -> tuple[sitk.Image, tuple[str, ..
 
 def _read_volume_file(path: Path) -> sitk.Image:
     """3-D scalar image of one file that is not DICOM; the header is judged before any voxel is allocated."""
+    check_nrrd_fields(path)
+    held_bytes = stored_bytes(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(library_name(path))
     try:
@@ -71,6 +72,7 @@ def _read_volume_file(path: Path) -> sitk.Image:
     except RuntimeError as error:
         raise InputError(_why_unreadable(path, error)) from error
     _check_header(reader, path)
+    _check_voxels(reader, path, held_bytes)
     if reader.GetDimension() > 3:
         reader.SetExtractSize([*reader.GetSize()[:3], *[0] * (reader.GetDimension() - 3)])
     if reader.GetPixelID() == sitk.sitkFloat64:
@@ -87,17 +89,10 @@ def _why_unreadable(path: Path, error: RuntimeError) -> str:
     """Sentence for what ITK says when it does not even read the header."""
     reason = str(error).lower()
     if "orthonormal" in reason:
-        return _leaning(path)
+        return leaning(path)
     if "spacing" in reason:
         return f"The voxel spacing in the header of {path} is zero or no number; correct it or export the scan again."
     return f"{path} is damaged or not an image; give a NIfTI, NRRD or MetaImage file, or a folder of DICOM slices."
-
-
-def _leaning(path: Path) -> str:
-    return (
-        f"The axes of {path} are not at right angles to each other (non-orthonormal directions, e.g. a tilted gantry); "
-        "resample it to a rectangular grid first, for instance in 3D Slicer."
-    )
 
 
 def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -113,19 +108,10 @@ def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
     if reader.GetNumberOfComponents() > 1:
         count = reader.GetNumberOfComponents()
         raise InputError(f"{path} has {count} values per voxel (colour or vectors); a CT has one.")
-    if not all(np.isfinite(s) and s > 0 for s in spacing[:3]):
-        raise InputError(f"The voxel spacing of {path} is {spacing[:3]} mm; correct it or export the scan again.")
-    _check_axes(reader, path)
+    # ITK refuses leaning axes in NIfTI, but takes them over from NRRD and MetaImage
+    axes = np.reshape(reader.GetDirection(), (len(size), len(size)))[:3, :3]
+    check_grid(spacing[:3], reader.GetOrigin()[:3], axes.ravel().tolist(), path)
     _check_modality(reader, path)
-    _check_amount(reader, path, shape)
-
-
-def _check_axes(reader: sitk.ImageFileReader, path: Path) -> None:
-    """ITK refuses leaning axes in NIfTI, but takes them over from NRRD and MetaImage."""
-    dimension = reader.GetDimension()
-    axes = np.reshape(reader.GetDirection(), (dimension, dimension))[:3, :3]
-    if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
-        raise InputError(_leaning(path))
 
 
 def _check_modality(reader: sitk.ImageFileReader, path: Path) -> None:
@@ -137,27 +123,25 @@ def _check_modality(reader: sitk.ImageFileReader, path: Path) -> None:
                 raise InputError(f"{path} says that it is {modality}, not CT; only CT can be labelled.")
 
 
-def _check_amount(reader: sitk.ImageFileReader, path: Path, shape: str) -> None:
-    voxels = int(np.prod([int(n) for n in reader.GetSize()], dtype=object))
-    if voxels > MAX_VOXELS:
-        raise InputError(f"{path} claims {shape} voxels, too many to process; crop it, or its header is damaged.")
-    if path.suffix.lower() in _DETACHED_HEADERS:
-        return
-    if voxels > path.stat().st_size * _MAX_COMPRESSION:
-        raise InputError(f"{path} is cut short: it holds far fewer than the claimed {shape} voxels; copy it again.")
-    if reader.HasMetaDataKey("vox_offset"):
-        check_nifti(path, voxels * int(reader.GetMetaData("bitpix")) // 8)
+def _check_voxels(reader: sitk.ImageFileReader, path: Path, held_bytes: float) -> None:
+    """Whether the file can hold what its header claims, and this machine too."""
+    is_nifti = reader.HasMetaDataKey("vox_offset")
+    # the type in NIfTI is the one after rescaling; the other text is "16-bit signed integer" and the like
+    kind = reader.GetMetaData("bitpix") if is_nifti else sitk.GetPixelIDValueAsString(reader.GetPixelID())
+    voxel_bytes = max(1, int(kind.partition("-")[0]) // 8)
+    check_amount(reader.GetSize(), voxel_bytes, held_bytes, path)
+    if is_nifti and path.suffix.lower() not in DETACHED_HEADERS:
+        check_nifti(path, int(np.prod(reader.GetSize(), dtype=np.int64)) * voxel_bytes)
 
 
 def _replace_not_finite(hu: NDArray[np.float32], path: Path) -> tuple[str, ...]:
-    """Writes air into the NaN and infinite voxels of `hu`; the note that says so.  InputError for too many."""
-    # without a mask of the volume's size: a sum is finite exactly when all voxels are (float64 cannot overflow)
-    with np.errstate(invalid="ignore"):
-        if np.isfinite(hu.sum(dtype=np.float64)):
-            return ()
-    wrong = ~np.isfinite(hu)
+    """Writes air into voxels of `hu` that are no usable numbers; the note that says so.  InputError for too many."""
+    # without a mask of the volume's size: the smallest of anything with a NaN is NaN
+    if hu.min() >= -MAX_ABSOLUTE_HU and hu.max() <= MAX_ABSOLUTE_HU:
+        return ()
+    wrong = ~(np.abs(hu) <= MAX_ABSOLUTE_HU)
     share = float(wrong.mean())
     if share > MAX_NOT_FINITE_SHARE:
-        raise InputError(f"{share:.0%} of the voxels of {path} are NaN or infinite; export the scan again.")
+        raise InputError(f"{share:.0%} of the voxels of {path} are NaN, infinite or absurd; export the scan again.")
     hu[wrong] = AIR_HU
-    return (f"{int(wrong.sum())} voxels ({share:.2%}) were not numbers (NaN or infinite) and were set to air.",)
+    return (f"{int(wrong.sum())} voxels ({share:.2%}) were not numbers (NaN, infinite or absurd) and were set to air.",)

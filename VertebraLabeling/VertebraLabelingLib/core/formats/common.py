@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from ..anatomy import Level
+from ..claims import MAX_ORIGIN_MM
 from ..errors import InputError
 from ..labelling import LabelledPoint
 
 Position = tuple[float, float, float]
-_DESCRIPTION = re.compile(r"\s*p=([0-9]*\.?[0-9]+)\s*(?:;\s*(.*))?$", re.DOTALL)
+LARGEST_FILE_BYTES = 1 << 25
+"""Of a file of points: a thousand times what any spine needs."""
+_LONGEST_QUOTE, _MOST_NAMED = 60, 40
+_DESCRIPTION = re.compile(r"\s*p=([0-9]{1,4}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})\s*(?:;\s*(.*))?$", re.DOTALL)
 
 
 def load_text(path: Path) -> str:
     """UTF-8 text of a file, with or without byte order mark; InputError."""
     try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise InputError(f"{path} is too large for a file of points; give the points of one scan.")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8; save it so, or give another file.") from error
@@ -38,14 +44,25 @@ def load_json(path: Path) -> Any:
         raise InputError(f"{path} is not valid JSON{where}; export the points again.") from error
 
 
+def quoted(value: object) -> str:
+    """What stands in a file, for a message of one line: cut, and text in quotes and escaped."""
+    text = str(value)
+    text = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "..."
+    return repr(text) if isinstance(value, str) else text
+
+
 def position(values: Iterable[Any], path: Path, name: object) -> Position:
-    """Three finite coordinates; InputError naming the point."""
+    """Three finite coordinates within a kilometre; InputError naming the point."""
     try:
+        if isinstance(values, (str, dict)):  # whose letters or keys may be numbers
+            raise TypeError("no list")
         x, y, z = (float(value) for value in values)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the position of {name} is not three numbers; export the points again.") from error
     if not all(math.isfinite(value) for value in (x, y, z)):
         raise InputError(f"{path}: the position of {name} is not finite; place the point again.")
+    if not all(abs(value) <= MAX_ORIGIN_MM for value in (x, y, z)):
+        raise InputError(f"{path}: the position of {name} is beyond any scan; place the point again.")
     return (x, y, z)
 
 
@@ -57,10 +74,10 @@ def parse_levels(names: Iterable[object], path: Path) -> tuple[Level, ...]:
         try:
             levels.append(Level.parse(str(name)))
         except ValueError:
-            unknown.append(f"'{name}'")
+            unknown.append(quoted(str(name)))
     if unknown:
         raise InputError(
-            f"{path}: {', '.join(unknown)} {'are no levels' if len(unknown) > 1 else 'is no level'}; "
+            f"{path}: {', '.join(unknown[:_MOST_NAMED])} {'are no levels' if len(unknown) > 1 else 'is no level'}; "
             "name the points C1-C7, T1-T13, L1-L6, S1, S2."
         )
     return tuple(levels)

@@ -11,7 +11,7 @@ from ..anatomy import Level
 from ..errors import InputError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
-from .common import in_order, load_text, parse_description, parse_levels, position
+from .common import in_order, load_text, parse_description, parse_levels, position, quoted
 
 HEADER = ("label", "x", "y", "z", "probability", "remark")
 _AXES = {("x", "y", "z"): (1, 1, 1), ("l", "p", "s"): (1, 1, 1), ("r", "a", "s"): (-1, -1, 1)}
@@ -60,7 +60,7 @@ def _probability(text: str, name: str, path: Path) -> float:
     try:
         probability = float(text)
     except ValueError as error:
-        raise InputError(f"{path}: the probability '{text}' of {name} is not a number; correct it.") from error
+        raise InputError(f"{path}: the probability {quoted(text)} of {name} is not a number; correct it.") from error
     if not 0.0 <= probability <= 1.0:
-        raise InputError(f"{path}: the probability {text} of {name} is not between 0 and 1; correct it.")
+        raise InputError(f"{path}: the probability {quoted(text)} of {name} is not between 0 and 1; correct it.")
     return probability

@@ -15,7 +15,7 @@ from ..anatomy import Level
 from ..errors import InputError
 from ..files import atomic_write
 from ..labelling import LabelledPoint
-from .common import description_of, in_order, load_json, parse_description, parse_levels, position
+from .common import description_of, in_order, load_json, parse_description, parse_levels, position, quoted
 
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
@@ -112,7 +112,8 @@ def read(path: Path) -> tuple[LabelledPoint, ...]:
     try:
         if not _SCHEMA_PATTERN.search(content["@schema"]):
             raise InputError(
-                f"{path} follows '{content['@schema']}', not version 1 of Slicer's markups format; save it again there."
+                f"{path} follows {quoted(content['@schema'])}, not version 1 of Slicer's markups format; "
+                "save it again there."
             )
         pairs = [
             (control, markup.get("coordinateSystem", "LPS"))
@@ -132,7 +133,7 @@ def read(path: Path) -> tuple[LabelledPoint, ...]:
 
 def _point(level: Level, control: dict[str, Any], system: object, path: Path) -> LabelledPoint:
     if str(system) not in _TO_LPS:
-        raise InputError(f"{path} has the unknown coordinate system '{system}'; LPS or RAS is needed.")
+        raise InputError(f"{path} has the unknown coordinate system {quoted(system)}; LPS or RAS is needed.")
     signs = _TO_LPS[str(system)]
     place = position(control.get("position", ()), path, level.name)
     x, y, z = (sign * value for sign, value in zip(signs, place, strict=True))

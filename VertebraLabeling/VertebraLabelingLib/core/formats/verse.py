@@ -28,7 +28,7 @@ from ..errors import InputError
 from ..files import atomic_write
 from ..geometry import Geometry
 from ..labelling import LabelledPoint
-from .common import in_order, load_json, position
+from .common import in_order, load_json, position, quoted
 
 _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
 
@@ -71,7 +71,7 @@ def _axes(codes: list[str], geometry: Geometry, path: Path) -> list[tuple[int, b
     own = axis_codes(geometry)
     axes = [(n, code != own[n]) for code in codes for n in range(3) if code in (own[n], _OPPOSITE[own[n]])]
     if len(codes) != 3 or sorted(n for n, _ in axes) != [0, 1, 2]:
-        raise InputError(f"{path} has the direction {codes}; three codes such as L, A, S are needed.")
+        raise InputError(f"{path} has the direction {quoted(codes)}; three codes such as L, A, S are needed.")
     return axes
 
 
@@ -79,7 +79,9 @@ def _point(label: Any, place: list[Any], axes: list[tuple[int, bool]], geometry:
     try:
         level = Level.from_verse_id(int(label))
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{path}: label {label} is no vertebra of VerSe (1 to 26, 28, 29); correct it.") from error
+        raise InputError(
+            f"{path}: label {quoted(label)} is no vertebra of VerSe (1 to 26, 28, 29); correct it."
+        ) from error
     ijk = [0.0, 0.0, 0.0]
     for value, (axis, flipped) in zip(position(place, path, level.name), axes, strict=True):
         ijk[axis] = geometry.shape_zyx[2 - axis] - 1 - value if flipped else value

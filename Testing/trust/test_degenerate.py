@@ -1,0 +1,184 @@
+"""Family 5: degenerate shapes, spacings and slices are worked with or refused, and memory stays bounded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dicom_folder import THICKNESS_MM, write_series
+from trust_support import cut, image_of, label, require_alike, resampled, scan_of, trunk_hu, turned, written
+from VertebraLabelingLib.core.checks import check_ct
+from VertebraLabelingLib.core.errors import InputError
+from VertebraLabelingLib.core.prepare import prepare
+from VertebraLabelingLib.core.readers import read_scan
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_slices_along_any_axis_are_refused(axis, count, tmp_path):
+    path = written(tmp_path / "a.nrrd", image_of(np.take(trunk_hu(), range(count), axis)))
+    with pytest.raises(InputError, match=f"only {count} slice"):
+        check_ct(read_scan(path))
+
+
+@pytest.mark.parametrize(
+    ("voxel_mm", "reason"),
+    [
+        ((0.2, 0.2, 0.2), "too small"),
+        ((1e-6, 1.0, 1.0), "too small"),
+        ((20.0, 20.0, 20.0), "too coarse"),
+        ((6.0, 6.0, 1e4), "too coarse"),
+    ],
+)
+def test_spacings_that_cannot_be_are_refused(voxel_mm, reason):
+    with pytest.raises(InputError, match=reason):
+        check_ct(scan_of(image_of(trunk_hu(), voxel_mm)))
+
+
+def test_a_scan_longer_than_a_patient_is_refused():
+    with pytest.raises(InputError, match="larger than a patient"):
+        check_ct(scan_of(image_of(np.tile(trunk_hu(), (12, 1, 1)), (6.0, 6.0, 12.0))))
+
+
+def test_two_thousand_slices_are_prepared_as_few_are(phantom):
+    piece = phantom.scan.part(np.array([10, 20, 20]), np.array([60, 50, 50]))
+    fine = resampled(piece, (3.0, 3.0, 150.0 / 2000))
+    assert fine.geometry.shape_zyx[0] == 2000
+    require_near(prepare(fine), prepare(piece))
+
+
+def test_voxels_of_a_fifth_of_a_millimetre_are_prepared_as_large_ones_are(phantom):
+    piece = phantom.scan.part(np.array([30, 30, 30]), np.array([40, 41, 42]))
+    require_near(prepare(resampled(piece, (0.2, 0.2, 0.2))), prepare(piece))
+
+
+def require_near(first, second, typical_hu: float = 20.0):
+    """The same numbers at the same places, but for smoothing and the border."""
+    inner = tuple(slice(2, -2) for _ in range(3))
+    lps = second.geometry.lps_from_index_zyx(np.stack(np.indices(second.hu.shape), -1)[inner])
+    index = np.round(first.geometry.index_zyx_from_lps(lps)).astype(int)
+    values = first.hu[tuple(np.moveaxis(index, -1, 0))]
+    assert np.median(np.abs(values - second.hu[inner])) < typical_hu
+
+
+def test_thick_slices_of_a_phantom_keep_their_labels_or_doubt(phantom, labeller, labelled):
+    """Eight millimetres: a third of a vertebra."""
+    result = labeller.label(resampled(phantom.scan, (1.5, 1.5, 8.0)))
+    if result.labelling.level_certain:
+        require_alike(result, labelled, clear_mm=8.0, others_mm=16.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("voxel_mm", [(0.5, 0.5, 0.5), (6.0, 6.0, 2.0), (4.0, 4.0, 4.0), (1.0, 1.0, 10.0)], ids=str)
+def test_fine_and_coarse_voxels_keep_their_labels_or_doubt(phantom, labeller, labelled, voxel_mm):
+    expected = labelled if voxel_mm[0] > 0.5 else labeller.label(cut(phantom.scan, 0.0, 0.6))
+    scan = phantom.scan if voxel_mm[0] > 0.5 else cut(phantom.scan, 0.0, 0.6)
+    result = labeller.label(resampled(scan, voxel_mm))
+    if result.labelling.level_certain:
+        require_alike(result, expected, clear_mm=max(1.5, max(voxel_mm)), others_mm=12.0)
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+def replaced(path, old: bytes, new: bytes):
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize("spacing", [b"0 6 6", b"-6 6 6", b"nan 6 6", b"inf 6 6", b"1e-300 6 6"])
+def test_spacings_that_are_no_lengths_are_refused(tmp_path, spacing):
+    path = written(tmp_path / "a.mha", image_of(trunk_hu()))
+    replaced(path, b"ElementSpacing = 6 6 6", b"ElementSpacing = " + spacing)
+    with pytest.raises(InputError, match="spacing"):
+        check_ct(read_scan(path))
+
+
+def test_a_negative_step_in_nrrd_is_a_flip(tmp_path):
+    image = image_of(trunk_hu())
+    path = replaced(written(tmp_path / "a.nrrd", image), b"(6,0,0)", b"(-6,0,0)")
+    expected = scan_of(image)
+    scan = read_scan(path)
+    assert scan.geometry.direction[0] == -1
+    there = scan.geometry.lps_from_index_zyx(np.array([3, 4, 5]))
+    np.testing.assert_allclose(there - expected.geometry.lps_from_index_zyx(np.array([3, 4, -5])), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("origin", [b"1e30 0 0", b"0 0 -3e7"])
+def test_an_origin_out_of_reach_is_refused(tmp_path, origin):
+    path = replaced(written(tmp_path / "a.mha", image_of(trunk_hu())), b"Offset = -70 -60 -90", b"Offset = " + origin)
+    with pytest.raises(InputError, match="origin"):
+        read_scan(path)
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nhdr"])
+def test_a_tilted_gantry_is_refused_with_what_to_do(tmp_path, suffix):
+    path = replaced(written(tmp_path / f"a{suffix}", image_of(trunk_hu())), b"(0,0,6)", b"(0,1.6,5.8)")
+    with pytest.raises(InputError, match=r"tilted gantry.*resample"):
+        read_scan(path)
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
+def test_voxels_that_are_elsewhere_or_no_file_are_refused(tmp_path, suffix):
+    """A device or a pipe would be read without end."""
+    path = written(tmp_path / f"a{suffix}", image_of(trunk_hu()))
+    header = path.read_bytes()
+    data = next(p for p in tmp_path.iterdir() if p != path)
+    for name in (b"missing.raw", b"/dev/zero", b"."):
+        path.write_bytes(header.replace(data.name.encode(), name))
+        with pytest.raises(InputError, match="is no file"):
+            read_scan(path)
+
+
+# --- DICOM ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_network")
+def test_missing_dicom_slices_are_filled_with_a_note_or_refused(tmp_path):
+    one, many = write_series(tmp_path / "one"), write_series(tmp_path / "many")
+    one[10].unlink()
+    for path in many[10:13]:
+        path.unlink()
+    with pytest.raises(InputError, match="missing"):
+        read_scan(tmp_path / "many")
+    with pytest.raises(InputError, match="missing"):  # 12 mm: more than the hole that may be filled
+        read_scan(tmp_path / "one")
+    thin = write_series(tmp_path / "thin", tags={"0020|0032": "0\\0\\0"})
+    assert len(thin) == len(trunk_hu())
+    with pytest.raises(InputError, match="only 1 slice"):
+        read_scan(tmp_path / "thin")
+
+
+@pytest.mark.usefixtures("no_network")
+def test_dicom_without_rescale_is_corrected(tmp_path):
+    write_series(tmp_path / "raw", (trunk_hu() + 1024).astype(np.int16), tags={"0028|1052": "0"})
+    assert label(tmp_path / "raw", tmp_path, "--quiet") == 0
+    assert "1024 was subtracted" in (tmp_path / "a.run.json").read_text(encoding="utf-8")
+
+
+def test_places_that_hardly_differ_do_not_make_a_tower_of_slices(tmp_path):
+    """Slices 0.02 mm apart and then 6 mm: even spacing would mean thousands of slices."""
+    for number in range(24):
+        place = 0.02 * number if number < 16 else 6.0 * (number - 15)
+        write_series(tmp_path, trunk_hu()[number : number + 1], f"s{number}", {
+            "0020|0032": f"-70\\-60\\{place}", "0008|0018": f"1.2.3.1.{number}"
+        })  # fmt: skip
+    with pytest.raises(InputError, match="missing"):
+        read_scan(tmp_path)
+
+
+def test_an_oblique_series_is_read_at_its_places(tmp_path):
+    axes = turned("x", 20)
+    hu = trunk_hu()
+    for number in range(len(hu)):
+        place = axes[:, 2] * THICKNESS_MM * number
+        write_series(tmp_path, hu[number : number + 1], f"s{number}", {
+            "0020|0032": "\\".join(f"{v:.6f}" for v in place),
+            "0020|0037": "\\".join(f"{v:.9f}" for v in axes[:, :2].T.ravel()),
+            "0008|0018": f"1.2.3.1.{number}",
+        })  # fmt: skip
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.hu, hu)
+    there = scan.geometry.lps_from_index_zyx(np.array([20, 3, 4]))
+    np.testing.assert_allclose(there, axes @ (THICKNESS_MM * np.array([4, 3, 20])), atol=1e-3)
