@@ -18,9 +18,12 @@ COMMANDS = (
     "leave-out",
     "annotate",
     "ablate",
+    "compare",
     "crops",
     "decoder",
     "bench",
+    "bench-batch",
+    "drr",
 )
 
 

@@ -113,11 +113,16 @@ def run_child(command: Sequence[str]) -> ChildRun:
     return ChildRun(seconds, peak * unit, exit_code)
 
 
-def run_pipeline(ct: Path, folder: Path, method: str, config: str) -> PipelineRun:
-    """Label a CT with the command line, on the CPU; VertebraLabelingError when it fails."""
-    markups = folder / "bench.mrk.json"
+def label_in_child(ct: Path, markups: Path, method: str, config: str) -> ChildRun:
+    """Label a CT with the command line, on the CPU, whatever comes of it."""
     command = [sys.executable, "-m", "VertebraLabelingLib.predict", "label", str(ct), "--output", str(markups)]
-    child = run_child([*command, "--method", method, "--config", config, "--device", "cpu", "--phantom", "--quiet"])
+    return run_child([*command, "--method", method, "--config", config, "--device", "cpu", "--phantom", "--quiet"])
+
+
+def run_pipeline(ct: Path, folder: Path, method: str, config: str) -> PipelineRun:
+    """`label_in_child` with what it tells of itself; VertebraLabelingError when it fails."""
+    markups = folder / "bench.mrk.json"
+    child = label_in_child(ct, markups, method, config)
     if child.exit_code:
         raise VertebraLabelingError(f"The command line ended with exit code {child.exit_code}; its message is above.")
     record = json.loads(record_path(markups).read_text(encoding="utf-8"))

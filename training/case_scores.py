@@ -31,9 +31,9 @@ def truth_of(case: Case) -> Named:
     return tuple(LabelledPoint(Level(level), (x, y, z)) for level, (x, y, z) in pairs)
 
 
-def labelled(method: Method, case: Case) -> Named:
-    """What a user would get, LPS mm; empty where the method finds no vertebra."""
+def labelled(method: Method, case: Case, decode: bool = True) -> Named:
+    """What a user would get, LPS mm; empty where the method finds no vertebra.  decode: as for `label_scan`."""
     try:
-        return label_scan(scan_of(case), method).labelling.points
+        return label_scan(scan_of(case), method, decode=decode).labelling.points
     except NothingFoundError:
         return ()

@@ -23,11 +23,14 @@ from .datasets.annotated import Annotated, check_points, points_inside
 
 if TYPE_CHECKING:
     from .phantom.poses import Pose
+    from .phantom.surfaces import Shapes
 
 GRIDS_MM = (2.0, 4.0, 8.0)
 CONTINUATION = np.arange(0.9, 2.6, 0.35)
 """Where, in vertebra spacings beyond the last labelled one, the column may go on without labels."""
 PHANTOM_WEIGHT = 0.12
+SHAPED_SEED = 100_000
+"""Added to the seeds of phantoms with the shapes of real vertebrae."""
 NEGATIVE_WEIGHT = 0.35
 """A scan without any vertebra is drawn at most this often, against 1 for an annotated one."""
 
@@ -100,18 +103,25 @@ def drop_others(cache: Path, split: str, kept: Container[str]) -> list[str]:
 
 
 def cache_phantoms(
-    cache: Path, count: int, poses: Sequence[Pose] = (), weight: float = PHANTOM_WEIGHT
+    cache: Path,
+    count: int,
+    poses: Sequence[Pose] = (),
+    weight: float = PHANTOM_WEIGHT,
+    first_seed: int = 0,
+    shapes: Shapes | None = None,
 ) -> Iterator[Case]:
-    """Cache `count` random phantoms, seeds 0, 1, ..., as split "phantom"; those already there are left.
+    """Cache `count` random phantoms, seeds from `first_seed` on, as split "phantom"; those already there are left.
 
-    poses: real columns that they follow, where there are any.
+    poses: real columns that they follow, where there are any.  shapes: of real vertebrae that they show; such phantoms
+    have names and seeds of their own and stand beside the others.
     """
     from .phantom import make_phantom, random_spec
 
-    for seed in range(count):
-        name = f"phantom-{seed:04}"
+    kind, apart = ("surface", SHAPED_SEED) if shapes else ("phantom", 0)
+    for number in range(first_seed, first_seed + count):
+        name, seed = f"{kind}-{number:04}", apart + number
         if not _description_file(cache, name).exists():
-            phantom = make_phantom(seed, random_spec(np.random.default_rng(seed), poses or None))
+            phantom = make_phantom(seed, random_spec(np.random.default_rng(seed), poses or None, shapes))
             levels = sorted(phantom.centroids)
             places = [phantom.centroids[level] for level in levels]
             grid = _store_volumes(cache, phantom.scan, name)

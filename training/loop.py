@@ -29,6 +29,8 @@ from .settings import RunSettings
 from .tasks import Sample, Task
 
 LAST_CHECKPOINT = "last.ckpt"
+ENCODER = "encoder."
+"""What the names of the weights of an encoder begin with."""
 
 
 class Training(lightning.LightningModule):
@@ -74,15 +76,17 @@ def train(
     folder: Path,
     start: Path | None = None,
     *,
+    start_encoder: Path | None = None,
     validation: Sequence[Case] = (),
     resume: bool = False,
     profiler: Profiler | None = None,
 ) -> Path:
     """Train and return the last checkpoint, `folder`/last.ckpt, which is also written every few minutes.
 
-    start: initial weights (a checkpoint of the same network).  resume: go on from the last checkpoint instead, with
-    its optimiser, averaged weights, step count and time already used.  validation: cases of which a few fixed windows
-    are watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume.
+    start: initial weights (a checkpoint of the same network).  start_encoder: those of the encoder alone, from a
+    checkpoint of any network with the same encoder.  resume: go on from the last checkpoint instead, with its
+    optimiser, averaged weights, step count and time already used.  validation: cases of which a few fixed windows are
+    watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume.
     """
     last = folder / LAST_CHECKPOINT
     _check(cases, validation, run, last if resume else None)
@@ -93,6 +97,8 @@ def train(
     module = Training(task, run, timer)
     if start is not None:
         load_averaged(module.network, start)
+    if start_encoder is not None:
+        load_encoder(module.network, start_encoder)
     trainer = _make_trainer(run, folder, timer, bool(validation), profiler)
     data = WindowData(task, cases, validation, run)
     # the checkpoint is the user's own and holds more than tensors
@@ -172,6 +178,16 @@ def load_averaged(network: nn.Module, *checkpoints: Path) -> None:
         raise UsageError(f"{names}: the network of this configuration is another one.") from error
 
 
+def load_encoder(network: nn.Module, checkpoint: Path) -> None:
+    """Give the encoder of a network the weights of that in a checkpoint; UsageError when either has no such one."""
+    weights = averaged_weights(checkpoint)
+    encoder = {name.removeprefix(ENCODER): value for name, value in weights.items() if name.startswith(ENCODER)}
+    try:
+        network.get_submodule(ENCODER.rstrip(".")).load_state_dict(encoder)
+    except (AttributeError, RuntimeError) as error:
+        raise UsageError(f"'{checkpoint}': the encoder of this configuration is another one.") from error
+
+
 def averaged_weights(*checkpoints: Path) -> dict[str, Tensor]:
     """State dict of the network, the mean over the checkpoints.
 
@@ -185,7 +201,7 @@ def averaged_weights(*checkpoints: Path) -> dict[str, Tensor]:
 
 def _state(path: Path) -> dict[str, Tensor]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+        return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except OSError as error:
         raise UsageError(f"The checkpoint '{path}' cannot be read ({error.strerror}); check the path.") from error
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:

@@ -43,12 +43,14 @@ def register(weights_file: Path, version: str) -> ModelEntry:
 
 
 def graph_of(network: nn.Module, settings: Mapping[str, Any]) -> bytes:
-    """The ONNX file of a network for one window of the trained size, (1, channels, z, y, x) "image".
+    """The ONNX file of a network for one "image" of the trained size, (1, channels, z, y, x) or (1, channels, h, w).
 
-    settings: the metadata of the network, with its "window_zyx".  The weights that the network has do not matter.
+    settings: the metadata of the network, with its "window_zyx", or "image_hw" if it sees projections.  The weights
+    that the network has do not matter.
     """
-    first = next(parameter for parameter in network.parameters() if parameter.ndim == 5)
-    image = torch.zeros(1, first.shape[1], *settings["window_zyx"])
+    size = settings.get("image_hw") or settings["window_zyx"]
+    first = next(parameter for parameter in network.parameters() if parameter.ndim == 2 + len(size))
+    image = torch.zeros(1, first.shape[1], *size)
     with torch.no_grad():
         names = list(named_outputs(network.eval()(image)))
     return without_weights(_exported(network, image, names), settings).SerializeToString()

@@ -54,7 +54,15 @@ class Configuration(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    task: Literal["sites", "corridor", "integral-regression", "refinement"]
+    task: Literal[
+        "sites",
+        "corridor",
+        "integral-regression",
+        "global-to-local",
+        "refinement",
+        "multi-view",
+        "multi-view-pretraining",
+    ]
     network: dict[str, Any] = Field(default_factory=dict)
     windows: dict[str, Any] = Field(default_factory=dict)
     run: RunSettings = RunSettings()

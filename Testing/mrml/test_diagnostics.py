@@ -9,7 +9,7 @@ from VertebraLabelingLib.app.dependencies import DependencyState, Package
 from VertebraLabelingLib.app.diagnostics import LOG_LINES, text, without_paths
 from VertebraLabelingLib.core.errors import ModelError
 from VertebraLabelingLib.engines import weights
-from VertebraLabelingLib.engines.weights import MODEL_IDS, find_model
+from VertebraLabelingLib.engines.weights import find_model, listed_models
 
 STATE = DependencyState((Package("torch", "2.9.1", "broken: OSError"), Package("onnxruntime")), (), True)
 RESULT = {
@@ -30,7 +30,7 @@ def test_it_holds_what_a_developer_asks_first(scene):
     for part in ("Slicer ", "Python ", "numpy ", "SimpleITK ", "torch: 2.9.1, broken: OSError", "onnxruntime: not"):
         assert part in told
     assert "verified by an import: no" in told
-    for model_id in MODEL_IDS:
+    for model_id in listed_models():
         assert find_model(model_id).weights.sha256 in told
     assert "method: sites" in told
     assert "weights_sha256: {'sites': 'abc123'}" in told

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("lightning")
 torch = pytest.importorskip("torch")
 
+from cached_cases import write_cache, write_case  # noqa: E402
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level  # noqa: E402
 from VertebraLabelingLib.core.errors import InputError, UsageError  # noqa: E402
 from VertebraLabelingLib.core.fuse import Votes, kmeans_fusion  # noqa: E402
@@ -22,11 +23,11 @@ from training.__main__ import main  # noqa: E402
 from training.ablation.baselines import VARIANTS, Variant, argmax  # noqa: E402
 from training.ablation.fusions import larger_cluster_fusion  # noqa: E402
 from training.ablation.report import report  # noqa: E402
-from training.ablation.study import NAMES, is_finished, make_plan, record_file, split_data  # noqa: E402
+from training.ablation.study import NAMES, make_plan, split_data  # noqa: E402
 from training.ablation.tables import Column, Comparison, Row, markdown_table, spread  # noqa: E402
 from training.ablation.task import VariantTask  # noqa: E402
 from training.ablation.window_scores import Answers, answers_of, fixed_windows, window_scores  # noqa: E402
-from training.cases import Case  # noqa: E402
+from training.records import is_finished, record_file  # noqa: E402
 from training.sampling import Window  # noqa: E402
 from training.tasks import Sample  # noqa: E402
 
@@ -52,22 +53,6 @@ def _window(task: VariantTask) -> Window:
 def _batch(task: VariantTask) -> Sample:
     sample = task.sample(_window(task), np.random.default_rng(0))
     return {name: torch.stack([value, value]) for name, value in sample.items()}
-
-
-def _case(folder: Path, name: str, split: str) -> Case:
-    """A bright column of three vertebrae in noisy soft tissue, 112 x 96 x 96 mm with 8 mm of air at one side."""
-    points = np.array([[84.0, 48.0, 48.0], [56.0, 48.0, 48.0], [28.0, 48.0, 48.0]])
-    rng = np.random.default_rng(0)
-    for spacing in (2, 4, 8):
-        volume = rng.normal(40, 20, (112 // spacing, 96 // spacing, 96 // spacing)).astype(np.int16)
-        volume[:, : 8 // spacing] = -1000
-        middle = slice(36 // spacing, 60 // spacing)
-        volume[:, middle, middle] = 300
-        np.save(folder / f"{name}.{spacing}mm.npy", volume)
-    levels = [Level.T12, Level.L1, Level.L2]
-    description = {"id": name, "split": split, "corner_zyx_mm": [0.0] * 3, "levels": [v.name for v in levels]}
-    (folder / f"{name}.json").write_text(json.dumps({**description, "points_zyx_mm": points.tolist(), "weight": 1.0}))
-    return Case(name, split, folder, np.zeros(3), np.array(levels, np.int64), points)
 
 
 def test_the_joint_variant_is_the_network_of_the_paper():
@@ -177,7 +162,7 @@ def test_identified_is_nearest_to_the_right_vertebra_and_below_20_mm():
 
 
 def test_fixed_windows_show_the_scan_as_it_is_and_are_always_the_same(tmp_path: Path):
-    task, case = _task("joint"), _case(tmp_path, "a", "val")
+    task, case = _task("joint"), write_case(tmp_path, "a", "val")
     first, second = (list(fixed_windows([case], task.windows, 3)) for _ in range(2))
     assert len(first) == 3 and len({float(window.points_mm[0, 0]) for window in first}) == 3
     for window, same in zip(first, second, strict=True):
@@ -188,7 +173,7 @@ def test_fixed_windows_show_the_scan_as_it_is_and_are_always_the_same(tmp_path: 
 
 
 def test_the_right_answer_scores_full_marks(tmp_path: Path):
-    task, case = _task("joint"), _case(tmp_path, "a", "val")
+    task, case = _task("joint"), write_case(tmp_path, "a", "val")
     samples = [task.sample(window, np.random.default_rng(0)) for window in fixed_windows([case], task.windows)]
     truth = iter([(sample["present"] * 9.0 - 4.5, sample["coordinates"]) for sample in samples])
 
@@ -229,8 +214,8 @@ def test_tables_read_what_the_runs_stored():
 
 
 def test_phantoms_kept_apart_and_val_are_not_trained_on(tmp_path: Path):
-    phantoms = [_case(tmp_path, f"phantom-{n}", "phantom") for n in range(4)]
-    data = split_data([*phantoms, _case(tmp_path, "a", "train"), _case(tmp_path, "b", "val")], held_out=2)
+    phantoms = [write_case(tmp_path, f"phantom-{n}", "phantom") for n in range(4)]
+    data = split_data([*phantoms, write_case(tmp_path, "a", "train"), write_case(tmp_path, "b", "val")], held_out=2)
     assert [case.id for case in data.train] == ["a", "phantom-0", "phantom-1"]
     assert [case.id for case in (*data.val, *data.phantoms)] == ["b", "phantom-2", "phantom-3"]
     with pytest.raises(UsageError, match="prepare"):
@@ -264,11 +249,7 @@ def small_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    _case(folder, "a", "train")
-    _case(folder, "b", "val")
-    return folder
+    return write_cache(tmp_path / "cache")
 
 
 def _ablate(tmp_path: Path, cache: Path, *names: str) -> dict[str, dict[str, Any]]:

@@ -210,7 +210,7 @@ def test_the_bar_tells_scan_rate_and_time_left(monkeypatch):
         says = report.TextReporter(bar)
         says.pace = report.Pace(3, 1, 0.0)
         says.scan_started("x [b].nii")
-        says.progress("network", 0.5)
+        says.progress("network", 0.5, "x [b].nii")
         assert bar.tasks[0].completed == 1.5
         assert bar.tasks[0].fields["pace"] == "1/3, 2.0 scans/min, 60 s left"
         bar.refresh()

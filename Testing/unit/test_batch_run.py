@@ -11,12 +11,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from batch_fakes import FakeLabeller, run_batch, write_volume
 from VertebraLabelingLib import predict
 from VertebraLabelingLib.batch import lock, state
+from VertebraLabelingLib.batch.manifest import MANIFEST_NAME, Manifest, Row, opened
 from VertebraLabelingLib.batch.run import SomeFailedError
 from VertebraLabelingLib.core.errors import CancelledError, ModelError, UsageError
 from VertebraLabelingLib.core.formats import read_points
@@ -55,9 +57,24 @@ def record(output: Path, stem: str) -> dict:
     return json.loads((output / f"{stem}.run.json").read_text())
 
 
+def known(output: Path, stem: str) -> Row:
+    """What the manifest says of a scan."""
+    with opened(output) as manifest:
+        row = manifest.get(stem)
+    assert row is not None
+    return row
+
+
+def note(output: Path, stem: str, **changes: object) -> None:
+    """Change what the manifest says of a scan."""
+    row = replace(known(output, stem), **changes)
+    with opened(output) as manifest:
+        manifest.put(stem, row)
+
+
 def snapshot(output: Path) -> dict[str, int]:
     """Time of the last change of every result."""
-    pages = ("summary.csv", "index.html", lock.LOCK_NAME)
+    pages = ("summary.csv", "index.html", lock.LOCK_NAME, MANIFEST_NAME)
     return {str(p): p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file() and p.name not in pages}
 
 
@@ -69,7 +86,7 @@ def test_all_scans_are_labelled_and_outputs_mirror_the_input(place, labeller):
     assert labeller.seen == ["a.nii.gz", "b.nrrd", "c.mha"]
     files = {p.relative_to(place[1]).as_posix() for p in place[1].rglob("*") if p.is_file()}
     results = {f"{stem}{end}" for stem in ("a", "sub/b", "sub/c") for end in (".mrk.json", ".run.json", ".csv")}
-    assert files == results | {"summary.csv", "index.html", lock.LOCK_NAME}
+    assert files == results | {"summary.csv", "index.html", MANIFEST_NAME, lock.LOCK_NAME}
     assert [p.level.name for p in read_points(place[1] / "sub" / "b.mrk.json")] == ["L1", "L3"]
     assert record(place[1], "a")["exit_code"] == 0
 
@@ -96,9 +113,10 @@ def test_failures_do_not_end_the_run_and_are_recorded(place, labeller):
         "a.nii.gz": "0", "sub/b.nrrd": "0", "sub/c.mha": "0", "cut.nii.gz": "3", "empty.nrrd": "3", "nothing.nii": "4",
         "large.nii": "6", "alloc.nii": "6", "bug.nii": "1",
     }  # fmt: skip
-    assert record(output, "empty")["message"] == rows(output)["empty.nrrd"]["message"]
-    assert "0 bytes" in record(output, "empty")["message"]
-    assert "ZeroDivisionError: division by zero)" in record(output, "bug")["message"]
+    assert known(output, "empty").message == rows(output)["empty.nrrd"]["message"]
+    assert "0 bytes" in known(output, "empty").message
+    assert "ZeroDivisionError: division by zero)" in known(output, "bug").message
+    assert not (output / "empty.run.json").exists()
     assert not (output / "empty.mrk.json").exists()
 
 
@@ -109,7 +127,7 @@ def test_nothing_tells_the_folders_above(place, labeller):
         run_batch(source, output, labeller)
     for path in output.rglob("*.*"):
         if path.name != lock.LOCK_NAME:
-            assert str(source.parent) not in path.read_text(encoding="utf-8"), path
+            assert os.fsencode(source.parent) not in path.read_bytes(), path
 
 
 def test_only_so_many_scans_as_asked(place, labeller):
@@ -161,10 +179,10 @@ def test_earlier_outputs_that_cannot_be_read_fail_alone(place, labeller, monkeyp
 
 
 def test_a_full_disk_ends_the_run(place, labeller, monkeypatch):
-    def full(path, values):
+    def full(self, stem, row):
         raise UsageError("No space left on device.")
 
-    monkeypatch.setattr(state, "write_record", full)
+    monkeypatch.setattr(Manifest, "put", full)
     with pytest.raises(UsageError, match="No space"):
         run_batch(*place, labeller)
     assert labeller.seen == []
@@ -422,33 +440,50 @@ def test_a_killed_run_goes_on_where_it_was(place, labeller, where):
     summary = rows(output)
     assert summary.keys() == {"a.nii.gz", "sub/b.nrrd", "sub/c.mha"}
     run_batch(source, output, labeller)
-    assert labeller.seen == ["b.nrrd", "c.mha"]
+    assert labeller.seen == ["c.mha", "b.nrrd"], "what may have killed the process comes last"
     assert {row["state"] for row in rows(output).values()} == {"done"}
+    assert known(output, "sub/b").attempts == 2
     assert not list(output.rglob(".vertebra-labeling-*"))
 
 
-def test_a_scan_that_kills_the_process_twice_is_given_up(place, labeller):
+def test_a_scan_that_kills_the_process_again_and_again_is_given_up(place, labeller):
     source, output = place
-    for _ in range(2):
+    run_batch(source, output, labeller, "--limit", 1)
+    write_volume(source / "sub" / "c.mha", 4)
+    labeller.seen.clear()
+    for _ in range(state.MAX_DEATHS):
         killed_in(source, output, "b.nrrd")
-    with pytest.raises(SomeFailedError, match="1 of 3"):
+    with pytest.raises(SomeFailedError, match="2 of 3"):
         run_batch(source, output, labeller)
-    assert labeller.seen == ["c.mha"]
-    assert "ended abruptly 2 times" in rows(output)["sub/b.nrrd"]["message"]
-    run_batch(source, output, labeller, "--retry-failed")
-    assert labeller.seen == ["c.mha", "b.nrrd"]
+    assert labeller.seen == []
+    assert "ended abruptly 3 times" in rows(output)["sub/b.nrrd"]["message"]
+    assert (known(output, "sub/b").state, known(output, "sub/b").exit_code) == ("failed", 1)
+    with pytest.raises(SomeFailedError, match="1 of 3"):
+        run_batch(source, output, labeller, "--retry-failed")
+    assert labeller.seen == ["b.nrrd", "c.mha"]
 
 
-def test_killed_between_the_markups_and_the_record(place, labeller):
-    """The markups are new, the record is the one of the beginning: they are the run's own and may be replaced."""
+@pytest.mark.parametrize("moved", ["the record", "both"])
+def test_killed_while_the_results_were_moved_into_place(place, labeller, moved):
+    """The run's own markups are replaced, be they the earlier or the new ones; those of the user's are not."""
     source, output = place
     run_batch(source, output, labeller)
-    begun = record(output, "a")
-    begun |= {"exit_code": None, "batch": begun["batch"] | {"markups_sha256": None, "begun": 1}}
-    (output / "a.run.json").write_text(json.dumps(begun))
+    earlier, of_the_run = "0" * 64, known(output, "a").markups_sha256
+    if moved == "both":
+        note(output, "a", state="running", markups_sha256=earlier)
+    else:
+        note(output, "a", state="running", markups_sha256=of_the_run)
+        values = record(output, "a")
+        values["batch"]["markups_sha256"] = earlier
+        (output / "a.run.json").write_text(json.dumps(values))
     run_batch(source, output, labeller)
     assert labeller.seen[-1] == "a.nii.gz"
-    assert record(output, "a")["exit_code"] == 0
+    assert known(output, "a").markups_sha256 == of_the_run == record(output, "a")["batch"]["markups_sha256"]
+    note(output, "a", state="running")
+    (output / "a.mrk.json").write_text("corrected")
+    run_batch(source, output, labeller)
+    assert (output / "a.mrk.json").read_text() == "corrected"
+    assert "corrected" not in labeller.seen and "by hand" in rows(output)["a.nii.gz"]["notes"]
 
 
 def test_the_files_tell_the_state_while_the_run_goes_on(place, labeller, monkeypatch):
@@ -515,8 +550,39 @@ def test_a_record_that_the_tables_cannot_tell_is_none(place, labeller, damage):
     assert state.read_record(place[1] / "a.run.json") is None
 
 
-def test_a_damaged_record_protects_the_files_beside_it(place, labeller):
+def test_without_manifest_results_are_known_again_by_their_records(place, labeller):
     run_batch(*place, labeller)
+    before = snapshot(place[1])
+    (place[1] / MANIFEST_NAME).unlink()
+    run_batch(*place, labeller)
+    assert snapshot(place[1]) == before
+    assert len(labeller.seen) == 3
+    assert {(row["state"], row["levels"]) for row in rows(place[1]).values()} == {("done", "L1 L3")}
+
+
+def test_what_version_0_1_left_is_taken_over(place, labeller):
+    """It had no manifest, and wrote a record for each scan that had failed or was only begun."""
+    source, output = place
+    run_batch(source, output, labeller)
+    (output / MANIFEST_NAME).unlink()
+    done = record(output, "a")
+    for stem, code, more in (("a", 4, {}), ("sub/b", None, {"begun": 1})):
+        batch = done["batch"] | {"input": record(output, stem)["batch"]["input"], "files": ["record"], **more}
+        values = {"exit_code": code, "message": "Nothing there.", "batch": batch | {"markups_sha256": None}}
+        (output / f"{stem}.run.json").write_text(json.dumps(values))
+        (output / f"{stem}.mrk.json").unlink()
+    labeller.seen.clear()
+    with pytest.raises(SomeFailedError, match="1 of 3"):
+        run_batch(source, output, labeller)
+    assert labeller.seen == ["b.nrrd"]
+    assert rows(output)["a.nii.gz"]["message"] == "Nothing there."
+    assert known(output, "sub/b").attempts == 2
+    assert not (output / "a.run.json").exists()
+
+
+def test_a_lost_manifest_and_a_damaged_record_protect_the_files_beside(place, labeller):
+    run_batch(*place, labeller)
+    (place[1] / MANIFEST_NAME).unlink()
     (place[1] / "a.run.json").write_text("{")
     with pytest.raises(SomeFailedError):
         run_batch(*place, labeller)

@@ -35,7 +35,7 @@ from VertebraLabelingLib.engines.weights import (
     find_model,
     load_model,
 )
-from VertebraLabelingLib.methods import corridor, integral_regression, sites
+from VertebraLabelingLib.methods import corridor, global_to_local, integral_regression, sites
 from VertebraLabelingLib.methods.integral_regression.settings import IntegralSettings, normaliser
 from VertebraLabelingLib.methods.intensity import normalise
 from VertebraLabelingLib.methods.sites.reading import find_sites
@@ -223,7 +223,19 @@ def test_a_shipped_graph_holds_settings_but_neither_weights_nor_paths(model):
 
 
 @pytest.mark.slow
-def test_an_exported_graph_follows_weights_that_it_has_never_seen(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("model", "network", "build"),
+    [
+        (
+            "integral-regression",
+            {"window_zyx": [16, 16, 16], "widths": [8, 8, 8, 8], "hidden": 4},
+            integral_regression.method.build_network,
+        ),
+        ("global-to-local", {"window_zyx": [16, 8, 8], "widths": [8, 8]}, global_to_local.method.build_network),
+    ],
+    ids=["integral-regression", "global-to-local"],
+)
+def test_an_exported_graph_follows_weights_that_it_has_never_seen(model, network, build, tmp_path, monkeypatch):
     pytest.importorskip("onnxscript")
     import torch
     from VertebraLabelingLib.engines.weights import load_weights, register_model, save_weights
@@ -231,7 +243,7 @@ def test_an_exported_graph_follows_weights_that_it_has_never_seen(tmp_path, monk
     from training.onnx_export import graph_of
     from training.tasks import make_task
 
-    task = make_task("integral-regression", {"window_zyx": [16, 16, 16], "widths": [8, 8, 8, 8], "hidden": 4}, {})
+    task = make_task(model, network, {})
     graph = graph_of(task.build_network(), task.metadata())
     torch.manual_seed(1)
     metadata = {"model": task.model_id, "network": task.metadata()}
@@ -240,6 +252,6 @@ def test_an_exported_graph_follows_weights_that_it_has_never_seen(tmp_path, monk
     monkeypatch.setattr(onnx_network, "find_model", partial(find_model, folder=tmp_path))
     weights = load_weights(tmp_path / "own.npz")
     image = random_window(weights)
-    by_torch, by_onnx = (load_network(weights, BUILD[task.model_id], e)(image) for e in ("torch", "onnx"))
+    by_torch, by_onnx = (load_network(weights, build, e)(image) for e in ("torch", "onnx"))
     for name, expected in by_torch.items():
         np.testing.assert_allclose(by_onnx[name], expected, atol=1e-4)

@@ -19,7 +19,6 @@ from VertebraLabelingLib.methods.integral_regression.method import (  # noqa: E4
     CONFIGURATIONS,
     IntegralRegression,
     build_network,
-    level_log_probs,
 )
 from VertebraLabelingLib.methods.integral_regression.network import (  # noqa: E402
     IntegralOutput,
@@ -317,14 +316,6 @@ def test_progress_rises_and_can_cancel_between_windows():
     with pytest.raises(CancelledError):
         method_with(spine_of).find(scan, stop_half_way)
     assert fractions[0] == 0 and fractions == sorted(fractions) and len(fractions) > 1 and fractions[-1] < 1
-
-
-@pytest.mark.parametrize("presence", [0.0, 0.3, 1.0])
-def test_names_are_a_distribution_that_peaks_at_the_channel(presence):
-    log_probs = level_log_probs(Level.L5, presence)
-    assert np.exp(log_probs).sum() == pytest.approx(1) and log_probs.argmax() == Level.L5
-    assert np.exp(log_probs[Level.L5]) >= 0.5 and log_probs[Level.L4] > log_probs[Level.L3] > log_probs[Level.T12]
-    assert log_probs[Level.L6] < log_probs[Level.S1]
 
 
 def weights_with(network_metadata, state_dict):

@@ -20,7 +20,8 @@ from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.engines.weights import load_model, load_weights, save_weights
 from VertebraLabelingLib.methods.displacement.votes import cell_centres_mm
 from VertebraLabelingLib.methods.refinement import Refinement, load
-from VertebraLabelingLib.methods.refinement.refine import MOST_MOVE_MM, build_network, kept_apart
+from VertebraLabelingLib.methods.refinement.local import Limits, kept_apart
+from VertebraLabelingLib.methods.refinement.refine import build_network
 from VertebraLabelingLib.methods.refinement.settings import RefinementSettings
 from VertebraLabelingLib.methods.refinement.window import window_around
 from VertebraLabelingLib.methods.registry import uses_refinement
@@ -128,7 +129,7 @@ def test_an_error_to_one_side_cancels_in_the_mirror():
 
 @pytest.mark.parametrize(
     "oracle",
-    [{"logit": -2.0}, {"noise_mm": 9.0}, {"off_mm": (0.0, MOST_MOVE_MM + 2, 0.0)}],
+    [{"logit": -2.0}, {"noise_mm": 9.0}, {"off_mm": (0.0, Limits().most_move_mm + 2, 0.0)}],
     ids=["no patch is sure", "the patches disagree", "too far"],
 )
 def test_what_is_not_convincing_stays(oracle):
@@ -147,9 +148,9 @@ def test_two_points_never_end_on_one_vertebra():
 def test_points_that_keep_their_distance_may_move():
     before = np.array([[0.0, 0, 0], [0, 0, 20], [0, 0, 40]])
     after = np.array([[0.0, 1, 1], [0, 0, 36], [0, 0, 42]])
-    np.testing.assert_array_equal(kept_apart(before, after), [[0, 1, 1], [0, 0, 20], [0, 0, 40]])
-    np.testing.assert_array_equal(kept_apart(before[:1], after[:1]), after[:1])
-    assert kept_apart(before[:0], after[:0]).shape == (0, 3)
+    np.testing.assert_array_equal(kept_apart(before, after, 0.6), [[0, 1, 1], [0, 0, 20], [0, 0, 40]])
+    np.testing.assert_array_equal(kept_apart(before[:1], after[:1], 0.6), after[:1])
+    assert kept_apart(before[:0], after[:0], 0.6).shape == (0, 3)
 
 
 def test_no_point_leaves_the_scan():
@@ -209,12 +210,14 @@ def test_weights_travel_with_their_settings(tmp_path: Path):
     sha256 = save_weights(tmp_path / "refinement.pt", network.state_dict(), values)
     stage = load(load_weights(tmp_path / "refinement.pt"))
     assert stage.weights_sha256 == {"refinement": sha256}
-    voted = stage.vote(np.zeros((16, 16, 16), np.float32))
+    voted = stage.stage.vote(np.zeros((16, 16, 16), np.float32))
     assert voted.positions_mm.shape == (1, 3)
     # mirroring the window mirrors the answer, because both sides are asked
     rng = np.random.default_rng(0)
     hu = rng.normal(0, 300, (16, 16, 16)).astype(np.float32)
-    np.testing.assert_allclose(stage.vote(hu).presences, stage.vote(hu[..., ::-1].copy()).presences, rtol=1e-4)
+    np.testing.assert_allclose(
+        stage.stage.vote(hu).presences, stage.stage.vote(hu[..., ::-1].copy()).presences, rtol=1e-4
+    )
 
 
 def test_the_network_is_small():

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+from functools import partial
 
 import pytest
 import slicer
 from panel_support import FakeDialogs, FakeJob, loaded_panel, points_node, volume_node, wait_until
 from VertebraLabelingLib.app import dependencies, installed, machine_settings
 from VertebraLabelingLib.core.errors import VertebraLabelingError
-from VertebraLabelingLib.engines.weights import MODELS_FOLDER
+from VertebraLabelingLib.engines import weights
+from VertebraLabelingLib.engines.weights import MANIFEST_NAME, MODELS_FOLDER
 from VertebraLabelingLib.methods.registry import METHODS
 
 
@@ -42,10 +45,29 @@ def texts(combo):
 
 
 def test_every_method_is_offered_with_its_sentence(widget):
-    assert texts(widget.ui.methodComboBox) == list(METHODS)
-    for index, sentence in enumerate(METHODS.values()):
+    assert [text.removesuffix(" (not installed)") for text in texts(widget.ui.methodComboBox)] == list(METHODS)
+    for index, (name, sentence) in enumerate(METHODS.items()):
+        assert f"{name}" in widget.ui.methodComboBox.toolTip and sentence in widget.ui.methodComboBox.toolTip
         widget.ui.methodComboBox.setCurrentIndex(index)
-        assert widget.ui.methodLabel.text == sentence
+        assert widget.session.options.method == name
+        assert widget.ui.methodLabel.text.startswith(sentence)
+
+
+def test_a_method_without_weights_is_listed_as_not_installed(scene, models_folder, tmp_path, monkeypatch):
+    manifest = {"models": [{"id": name, "file": "x", "sha256": "x"} for name in ("corridor", "sites")]}
+    (tmp_path / MANIFEST_NAME).write_text(json.dumps(manifest))
+    monkeypatch.setattr(weights, "listed_models", partial(weights.listed_models, tmp_path))
+    widget, _dialogs = loaded_panel()
+    shown = texts(widget.ui.methodComboBox)
+    assert [name for name in METHODS if name in shown] == ["sites", "ensemble"]
+    index = shown.index("multi-view (not installed)")
+    widget.ui.methodComboBox.setCurrentIndex(index)
+    assert widget.session.options.method == "multi-view"
+    assert "not installed" in widget.ui.methodLabel.text
+    widget.session.set_options(model_file=tmp_path / "mine.npz")
+    assert widget.ui.methodLabel.text == METHODS["multi-view"], "weights of the user's own will do"
+    widget.ui.methodComboBox.setCurrentIndex(0)
+    assert widget.ui.methodLabel.text == METHODS["sites"]
 
 
 def test_engine_and_device_are_kept_for_the_next_start_of_slicer(widget):

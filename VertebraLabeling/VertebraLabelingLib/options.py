@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .core.progress import Progress, silent
-from .engines.device import ENGINES, check_device_name, memory_guard
+from .engines.device import ENGINES, check_device_name, choose_engine, memory_guard
 from .methods.registry import (
     CONFIGS,
     DEFAULT_METHOD,
     METHODS,
     check_choice,
+    depends_on_engine,
     load_method,
     uses_refinement,
     uses_sequence,
@@ -71,7 +72,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def check_method_options(args: argparse.Namespace) -> None:
     """UsageError for options that do not go together, before any work; `Labeller.load` trusts them."""
-    check_choice(args.method, args.config)
+    check_choice(args.method, args.config, args.model)
     check_device_name(args.device)
 
 
@@ -80,7 +81,7 @@ def chosen_engine(args: argparse.Namespace) -> tuple[str, str]:
 
     Raises ModelError when the engine is not installed, UsageError when the device is not there.
     """
-    from .engines.device import choose_device, choose_engine, tune_cpu
+    from .engines.device import choose_device, tune_cpu
 
     engine = choose_engine(args.engine)
     device = choose_device(args.device, engine)
@@ -106,7 +107,9 @@ class Labeller:
     def recipe(args: argparse.Namespace) -> Recipe:
         """What labellings with checked options depend on, told without loading a network; ModelError."""
         refinement = ("refinement",) if uses_refinement(args.refine, args.config) else ()
-        return _recipe(args, weights_sha256(args.method, args.model, refinement))
+        # finding the engine imports it, which costs seconds
+        engine = choose_engine(args.engine) if depends_on_engine(args.method) else "torch"
+        return _recipe(args, weights_sha256(args.method, args.model, refinement, engine))
 
     @classmethod
     def load(cls, args: argparse.Namespace, progress: Progress = silent) -> Labeller:

@@ -107,7 +107,7 @@ def _found(method: Method, prepared: Scan, progress: Progress, anchors: Sequence
     except NothingFoundError:
         if not anchors:
             raise
-        return Evidence(np.empty((0, 3)), np.empty((0, len(Level))), np.empty(0))
+        return Evidence.nothing()
 
 
 def inside(evidence: Evidence, geometry: Geometry) -> Evidence:

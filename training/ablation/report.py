@@ -6,15 +6,15 @@ Numbers of the paper: C. Qin et al., arXiv 2001.00170, CSI-2014, whole scans.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from VertebraLabelingLib.core.anatomy import Region
 
 from ..markdown import table_lines
+from ..records import Record
 from .fusions import FUSIONS
 from .scan_scores import DEFAULT, PLACEMENTS
-from .study import NAMES, read_record
-from .tables import NONE, Column, Comparison, Record, Row, markdown_table, spread
+from .study import NAMES
+from .tables import NONE, Column, Comparison, Row, markdown_table, spread
 from .window_scores import WINDOWS_PER_CASE
 
 _REGIONS = tuple(region.value for region in Region)
@@ -66,7 +66,7 @@ def _scan_columns(*paths: tuple[str, str, float]) -> tuple[Column, ...]:
     return (*rates, *(Column(title, ("scans", "USE", "total", key), scale) for title, key, scale in paths))
 
 
-_TOTALS = (("mean mm", "mean_error_mm", 1.0), ("recall %", "recall", 100.0), ("FP", "false_positives", 1.0))
+TOTALS = (("mean mm", "mean_error_mm", 1.0), ("recall %", "recall", 100.0), ("FP", "false_positives", 1.0))
 
 
 def _whole_scans() -> Comparison:
@@ -76,7 +76,7 @@ def _whole_scans() -> Comparison:
         "Windows along the spine, presence > 0.5, K-means as in the paper; without a classifier every level is named."
     )
     title = "Tables I and III on whole real scans (val)"
-    return Comparison(title, tuple(rows), _scan_columns(*_TOTALS), "paper, CSI-2014", note)
+    return Comparison(title, tuple(rows), _scan_columns(*TOTALS), "paper, CSI-2014", note)
 
 
 def _fusion(run: str) -> Comparison:
@@ -87,9 +87,7 @@ def _fusion(run: str) -> Comparison:
         for name in FUSIONS
     ]
     note = "dense: windows over the volume, half overlapping; corridor: along the spine. No sequence decoder."
-    return Comparison(
-        f"Fusion, whole real scans (val), network `{run}`", tuple(rows), _scan_columns(*_TOTALS), "", note
-    )
+    return Comparison(f"Fusion, whole real scans (val), network `{run}`", tuple(rows), _scan_columns(*TOTALS), "", note)
 
 
 def _methods() -> Comparison:
@@ -103,7 +101,7 @@ def _methods() -> Comparison:
         Row("the same weights, our corridor, fusion and sequence", "qin", NONE, _use(DEFAULT)),
         Row("`sites`", "sites", NONE, _use(DEFAULT)),
     )
-    columns = (*_scan_columns(*_TOTALS, ("after shift %", "id_rate_after_shift", 100.0)),)
+    columns = (*_scan_columns(*TOTALS, ("after shift %", "id_rate_after_shift", 100.0)),)
     columns += (Column("training min", ("training_seconds",), 1 / 60),)
     note = "Same cases, number and size in mm of the windows, channels, steps; `sites` reads them at 2 mm, Qin at 4 mm."
     return Comparison("Qin et al. and `sites`, whole real scans (val)", rows, columns, "paper, CSI-2014", note)
@@ -116,12 +114,7 @@ def _use(name: str) -> tuple[tuple[str, str], ...]:
 def report(records: Sequence[Record]) -> str:
     """Everything as Markdown, to be pasted under a second-level heading."""
     lines = ["## Ablations", "", *_introduction(records), ""]
-    return "\n".join([*lines, _budget(records), *(markdown_table(table, records) for table in comparisons())])
-
-
-def read_records(output: Path) -> list[Record]:
-    """All results in a folder, by name and seed."""
-    return [read_record(file) for file in sorted(output.glob("*-seed*.json"))]
+    return "\n".join([*lines, budget(records, NAMES), *(markdown_table(table, records) for table in comparisons())])
 
 
 def _introduction(records: Sequence[Record]) -> list[str]:
@@ -142,10 +135,10 @@ def _introduction(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _budget(records: Sequence[Record]) -> str:
-    """What each run was given: one row per name."""
+def budget(records: Sequence[Record], names: Sequence[str]) -> str:
+    """What each training was given: one row per name of a run."""
     head = ("run", "parameters", "grid mm", "window z y x", "channels", "steps × batch", "training min")
-    by_name = {name: [record for record in records if record["name"] == name] for name in NAMES}
+    by_name = {name: [record for record in records if record["name"] == name] for name in names}
     rows = [_budget_row(name, of_run) for name, of_run in by_name.items() if of_run]
     return "\n".join([*table_lines(head, rows), ""])
 

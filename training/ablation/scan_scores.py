@@ -15,7 +15,8 @@ from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.engines.network import TorchNetwork
 from VertebraLabelingLib.engines.weights import load_model, save_weights
 from VertebraLabelingLib.methods.corridor import load_corridor, spine_curve
-from VertebraLabelingLib.methods.integral_regression.method import Configuration, IntegralRegression, evidence_of
+from VertebraLabelingLib.methods.integral_regression.method import Configuration, IntegralRegression
+from VertebraLabelingLib.methods.level_evidence import evidence_of
 from VertebraLabelingLib.methods.registry import load_method
 from VertebraLabelingLib.pipeline import inside, most_likely
 
@@ -46,10 +47,10 @@ def corridor_curve() -> Callable[[Scan], Points]:
     return lambda scan: spine_curve(scan, network)
 
 
-def shipped_method(task: Task, network: nn.Module, file: Path) -> Method:
+def shipped_method(task: Task, network: nn.Module, file: Path, config: str = "default") -> Method:
     """The whole method with this network, by way of a weight file, as a user would run it."""
     save_weights(file, network.state_dict(), {"model": task.model_id, "network": task.metadata()})
-    return load_method(task.model_id, file)
+    return load_method(task.model_id, file, config=config)
 
 
 def fusion_scores(network: nn.Module, curve: Callable[[Scan], Points], cases: Iterable[Case]) -> dict[str, Scores]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from VertebraLabelingLib.core.errors import InputError, UsageError
-from VertebraLabelingLib.core.files import atomic_write
+from VertebraLabelingLib.core.errors import UsageError
 
 from ..cases import Case
 from ..loop import load_averaged, train
+from ..records import run_folder, write_record
 from ..settings import RunSettings, read_configuration
 from ..tasks import Task, make_task
 from .baselines import VARIANTS
@@ -76,60 +75,37 @@ def make_plan(name: str, seed: int, steps: int | None = None) -> Plan:
         task: Task = VariantTask(name, values.network, values.windows)
     else:
         task = make_task(values.task, values.network, values.windows)
-    configuration = {"network": task.metadata(), "windows": asdict(task.windows), "run": asdict(run)}
-    return Plan(name, seed, task, run, json.loads(json.dumps(configuration)))
+    return plan_of(name, task, run)
 
 
-def record_file(output: Path, plan: Plan) -> Path:
-    """Where the result of a run lies."""
-    return output / f"{plan.name}-seed{plan.seed}.json"
-
-
-def is_finished(output: Path, plan: Plan) -> bool:
-    """Whether the result of this very run is there; UsageError when one of another configuration is in its place."""
-    file = record_file(output, plan)
-    if not file.exists():
-        return False
-    if read_record(file)["configuration"] != plan.configuration:
-        raise UsageError(f"'{file}' is from another configuration or budget; remove it or choose another --output.")
-    return True
-
-
-def read_record(file: Path) -> dict[str, Any]:
-    """A stored result; InputError when it is not one."""
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if not {"name", "seed", "configuration", "windows", "scans"} <= record.keys():
-            raise ValueError("values are missing")
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"'{file}' is not a result of `ablate` ({error}); remove it to run again.") from error
-    return dict(record)
+def plan_of(name: str, task: Task, run: RunSettings, **more: Any) -> Plan:
+    """A training as a run to plan.  more: what else decides its result."""
+    configuration = {"network": task.metadata(), "windows": asdict(task.windows), "run": asdict(run), **more}
+    return Plan(name, run.seed, task, run, json.loads(json.dumps(configuration)))
 
 
 def execute(plan: Plan, data: Data, output: Path) -> Path:
     """Train, score and store one run; returns its JSON file.  The checkpoint stays beside it."""
-    folder = output / f"{plan.name}-seed{plan.seed}"
+    network, values = trained(plan, data, output)
+    windows, scans = _scored_windows(plan, network, data), _scored_scans(plan, network, data, run_folder(output, plan))
+    return write_record(output, plan, {**values, "windows": windows, "scans": scans})
+
+
+def trained(
+    plan: Plan, data: Data, output: Path, start_encoder: Path | None = None
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a run, trained and ready to answer, and what the record says of the training."""
     started = time.monotonic()
-    checkpoint = train(plan.task, data.train, plan.run, folder)
+    checkpoint = train(plan.task, data.train, plan.run, run_folder(output, plan), start_encoder=start_encoder)
     seconds = time.monotonic() - started
     network = plan.task.build_network()
     load_averaged(network, checkpoint)
-    network.eval()
-    record = {
-        "name": plan.name,
-        "seed": plan.seed,
-        "configuration": plan.configuration,
+    return network.eval(), {
         "parameters": sum(p.numel() for p in network.parameters()),
         "training_seconds": round(seconds, 1),
-        "machine": machine(),
         "cases": {key: len(getattr(data, key)) for key in ("train", "val", "phantoms")},
         "real_training_scans": sum(case.split == "train" for case in data.train),
-        "windows": _scored_windows(plan, network, data),
-        "scans": _scored_scans(plan, network, data, folder),
     }
-    with atomic_write(record_file(output, plan)) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return record_file(output, plan)
 
 
 def _scored_windows(plan: Plan, network: nn.Module, data: Data) -> dict[str, Any]:
@@ -148,11 +124,3 @@ def _scored_scans(plan: Plan, network: nn.Module, data: Data, folder: Path) -> d
     if plan.name not in ("sites", "classification-only"):
         scores |= fusion_scores(network, corridor_curve(), data.val)
     return scores
-
-
-def machine() -> str:
-    """The processor in words, as far as the system tells."""
-    cpu_info = Path("/proc/cpuinfo")
-    lines = cpu_info.read_text(encoding="utf-8").splitlines() if cpu_info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -8,18 +8,22 @@ from statistics import mean, stdev
 from typing import Any
 
 from ..markdown import table_lines
+from ..records import Record
 
-Record = dict[str, Any]
 NONE = "–"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of measured values.  path: keys into a record.  scale: 100 for shares shown as percentages."""
+    """One column of measured values.
+
+    path: keys into a record.  scale: 100 for shares shown as percentages.  digits: behind the point.
+    """
 
     title: str
     path: tuple[str, ...]
     scale: float = 1.0
+    digits: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 def _cell(records: Sequence[Record], column: Column, changed: dict[str, str]) -> str:
     """The column's value over the seeds; `NONE` when no run stored it."""
     found = [_value(record, [changed.get(key, key) for key in column.path]) for record in records]
-    return spread([column.scale * value for value in found if value is not None])
+    return spread([column.scale * value for value in found if value is not None], column.digits)
 
 
 def _value(record: Record, path: Sequence[str]) -> float | None:

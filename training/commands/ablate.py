@@ -24,16 +24,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, then write and print `ablation.md`."""
-    from ..ablation.report import read_records, report
-    from ..ablation.study import NAMES, execute, is_finished, make_plan, split_data
+    from ..ablation.report import report
+    from ..ablation.study import NAMES, execute, make_plan, split_data
     from ..cases import read_cache
+    from ..records import read_records, unfinished
     from .evaluate import write_text
 
     plans = [make_plan(name, seed, args.steps) for seed in args.seeds for name in args.only or NAMES]
-    args.output.mkdir(parents=True, exist_ok=True)
-    missing = [plan for plan in plans if not is_finished(args.output, plan)]
-    print(f"{len(plans) - len(missing)} of {len(plans)} runs are finished")
-    if missing:
+    if missing := unfinished(args.output, plans):
         data = split_data(read_cache(args.cache, ("train", "val", "phantom")))
         for plan in missing:
             print(execute(plan, data, args.output), flush=True)

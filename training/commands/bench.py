@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         if not args.ct:
             console.print("Making a phantom of 512x512x600 voxels ...")
-        ct = args.ct or _phantom_file(Path(folder))
+        ct = args.ct or phantom_file(Path(folder))
         console.print(f"Running the command line ({args.method}, {args.config}) on the CPU ...")
         pipeline = run_pipeline(ct, Path(folder), args.method, args.config)
     console.print(f"Running {args.forwards} passes of the U-Net, after one to warm up ...")
@@ -94,7 +94,7 @@ def training_report(times: StepTimes) -> Table:
     return table
 
 
-def _phantom_file(folder: Path) -> Path:
+def phantom_file(folder: Path) -> Path:
     """The phantom CT, made in a process of its own so that this one stays small."""
     from ..bench import write_body_phantom
 

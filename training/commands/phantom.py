@@ -9,7 +9,7 @@ import numpy as np
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import UsageError
 
-from ..phantom import Anatomy, PhantomSpec, draw_pose, make_phantom, random_spec, read_poses, write_phantom
+from ..phantom import Anatomy, PhantomSpec, draw_pose, make_phantom, random_spec, read_poses, read_shapes, write_phantom
 
 SIZES: dict[str, dict[str, float | bool]] = {
     "small": {"width_mm": 200.0, "depth_mm": 200.0},
@@ -30,6 +30,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--spacing", type=float, nargs=3, default=(2.0, 2.0, 2.0), metavar=("Z", "Y", "X"), help="voxel size in mm"
     )
     parser.add_argument("--spines", type=Path, help="list of real spines (spines.csv.gz) to pose the phantom by")
+    parser.add_argument(
+        "--shapes", type=Path, metavar="DIR", help="folder with surfaces of real vertebrae (08_T1.vtp, ...) to show"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="folder that keeps the shapes read from them for the next time"
+    )
     parser.add_argument(
         "--random", action="store_true", help="draw all else too: field of view, anatomy, disease, scan"
     )
@@ -52,10 +58,11 @@ def run(args: argparse.Namespace) -> int:
 def _spec(args: argparse.Namespace) -> PhantomSpec:
     """The spec of the options; UsageError when they do not go together."""
     rng, poses = np.random.default_rng(args.seed), read_poses(args.spines) if args.spines else None
+    shapes = read_shapes(args.shapes, args.cache) if args.shapes else None
     if args.random:
-        return random_spec(rng, poses)
+        return random_spec(rng, poses, shapes)
     pose = draw_pose(poses, rng) if poses else None
-    anatomy = Anatomy(pose=pose, lumbar_count=6 if pose and Level.L6 in pose.levels else 5)
+    anatomy = Anatomy(pose=pose, shapes=shapes, lumbar_count=6 if pose and Level.L6 in pose.levels else 5)
     first, last = args.levels or (Level.C1, Level.S2)
     try:
         return PhantomSpec(

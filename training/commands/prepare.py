@@ -32,6 +32,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="folder with spines.csv.gz: real columns to pose phantoms and scans on",
     )
+    parser.add_argument(
+        "--shapes",
+        type=Path,
+        metavar="DIR",
+        help="folder with surfaces of real vertebrae (08_T1.vtp, ...), which the phantoms of this call show",
+    )
     extra = parser.add_argument_group("further annotations of unlabelled scans of a scans.csv")
     extra.add_argument(
         "--annotations", type=Path, metavar="DIR", help="folder with <id>.csv, for instance machine-made"
@@ -51,18 +57,19 @@ def run(args: argparse.Namespace) -> int:
 
     from ..cases import cache_phantoms
     from ..datasets.report import write_report
-    from ..phantom import read_poses
+    from ..phantom import read_poses, read_shapes
     from ..repose import store_poses
 
     _check(args)
     poses = read_poses(args.spines) if args.spines else ()
+    shapes = read_shapes(args.shapes, args.cache) if args.shapes else None
     outcomes = _cache(args)
     splits = {outcome.case.split for outcome in outcomes if outcome.case}
     if not splits:
         raise InputError(f"None of the {len(outcomes)} scans of {args.data} could be used; the lines above say why.")
     if poses:
         store_poses(poses, args.cache)
-    for case in cache_phantoms(args.cache, args.phantoms, poses):
+    for case in cache_phantoms(args.cache, args.phantoms, poses, shapes=shapes):
         print(_line(case), flush=True)
     if "train" not in splits:
         print("note: no scan of this data set is in the split train; give more patients, or --val-share 0")

@@ -19,6 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     origin = parser.add_mutually_exclusive_group()
     origin.add_argument("--start", type=Path, help="checkpoint of the same network to start from")
+    origin.add_argument("--start-encoder", type=Path, help="checkpoint of a pre-training to take the encoder from")
     origin.add_argument("--resume", action="store_true", help="go on with the run of --output where it was stopped")
     parser.add_argument("--minutes", type=float, help="overrides the configuration")
     parser.set_defaults(run=run)
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     task = make_task(configuration.task, configuration.network, configuration.windows)
     learnt, watched = chosen_splits(args.splits, args.final)
     cases, validation = read_cache(args.cache, learnt), read_cache(args.cache, watched)
-    last = train(task, cases, settings, args.output, args.start, validation=validation, resume=args.resume)
+    origin = {"start": args.start, "start_encoder": args.start_encoder, "resume": args.resume}
+    last = train(task, cases, settings, args.output, validation=validation, **origin)
     rank_zero_only(print)(last)
     return 0
 

@@ -43,7 +43,9 @@ def make_task(name: str, network: dict[str, Any], windows: dict[str, Any]) -> Ta
     UsageError for a setting that it does not have.
     """
     from .corridor import CorridorTask
+    from .global_to_local import GlobalToLocalTask
     from .integral_regression import IntegralRegressionTask
+    from .multi_view import MultiViewPretrainingTask, MultiViewTask
     from .refinement import RefinementTask
     from .sites import SitesTask
 
@@ -51,7 +53,10 @@ def make_task(name: str, network: dict[str, Any], windows: dict[str, Any]) -> Ta
         "sites": SitesTask,
         "corridor": CorridorTask,
         "integral-regression": IntegralRegressionTask,
+        "global-to-local": GlobalToLocalTask,
         "refinement": RefinementTask,
+        "multi-view": MultiViewTask,
+        "multi-view-pretraining": MultiViewPretrainingTask,
     }
     try:
         return tasks[name](network, windows)

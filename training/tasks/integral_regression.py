@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
 from VertebraLabelingLib.methods.integral_regression.network import (
     IntegralRegressionNet,
     presence_loss,
@@ -17,13 +15,12 @@ from VertebraLabelingLib.methods.integral_regression.network import (
 )
 from VertebraLabelingLib.methods.integral_regression.settings import LEVELS, IntegralSettings, normaliser
 
+from ..level_channels import known_channels, regular_channels
 from ..sampling import Window, WindowSettings
 from . import Sample
 
 POSITIVE_WEIGHT = 3.0
 REGRESSION_WEIGHT = 0.4
-UNLABELLED_NEIGHBOURS = 3
-"""Levels beyond the labelled stretch that may be in view without a label; as far as `cases.CONTINUATION` reaches."""
 
 
 class IntegralRegressionTask:
@@ -48,13 +45,12 @@ class IntegralRegressionTask:
 
         T13 and L6 have no channel: the network does not learn from them.
         """
-        regular = np.array([level in REGULAR_LEVELS for level in map(Level, window.levels)], bool)
-        channels = np.array([REGULAR_LEVELS.index(Level(v)) for v in window.levels[regular]], np.int64)
+        regular, channels = regular_channels(window.levels)
         points = window.points_mm[regular]
         coordinates, present = torch.zeros(LEVELS, 3), torch.zeros(LEVELS, dtype=torch.bool)
         coordinates[channels] = torch.tensor(points / self.settings.spacing_mm - 0.5, dtype=torch.float32)
         present[channels] = torch.from_numpy(window.present(points))
-        known = torch.from_numpy(_beside_labels(channels))
+        known = torch.from_numpy(known_channels(channels))
         known[channels] = torch.from_numpy(~window.doubtful(points))
         image = normaliser(window.hu, self.settings)(window.hu)
         return {"image": image, "coordinates": coordinates, "present": present, "known": known}
@@ -75,12 +71,3 @@ def weighted_losses(presence: Tensor, regression: Tensor) -> dict[str, Tensor]:
     """Eq. (4) with the paper's lambda, and its parts."""
     loss = total_loss(presence, regression, REGRESSION_WEIGHT)
     return {"loss": loss, "presence": presence, "regression": regression}
-
-
-def _beside_labels(channels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(26,) bool: False for the few levels just beyond the labelled stretch."""
-    known = np.ones(LEVELS, bool)
-    if len(channels):
-        known[max(0, channels.min() - UNLABELLED_NEIGHBOURS) : channels.min()] = False
-        known[channels.max() + 1 : channels.max() + 1 + UNLABELLED_NEIGHBOURS] = False
-    return known

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from VertebraLabelingLib.methods.displacement.network import DisplacementNet
-from VertebraLabelingLib.methods.refinement.refine import network_input
+from VertebraLabelingLib.methods.refinement.local import network_input
 from VertebraLabelingLib.methods.refinement.settings import RefinementSettings
 
 from ..displacement import displacement_loss, displacement_targets

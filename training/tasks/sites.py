@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region, regular_shift
-from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets
+from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets, centre_weight
 from VertebraLabelingLib.methods.intensity import normalise
 from VertebraLabelingLib.methods.sites.network import (
     SitesNet,
@@ -60,7 +60,7 @@ class SitesTask:
         doubtful = window.points_mm[window.doubtful(window.points_mm)]
         target = centre_targets(torch.tensor(points), torch.tensor(_SIGMAS[levels]), shape, spacing)
         ignored = np.concatenate([window.beyond_mm, doubtful])
-        weight = (~(_balls(ignored, shape, spacing) & (target < 0.1))).float()
+        weight = centre_weight(target, torch.tensor(ignored), IGNORED_RADIUS_MM, spacing)
         sites, channels = torch.zeros(MOST_SITES, 3), torch.full((MOST_SITES,), -1)
         sites[: len(points)] = torch.tensor(points[:MOST_SITES], dtype=torch.float32)
         channels[: len(points)] = torch.tensor(_CHANNEL[levels[:MOST_SITES]])
@@ -99,9 +99,3 @@ def _smoothed(channels: Tensor, count: int) -> Tensor:
     target = F.one_hot(channels, count).float()
     padded = F.pad(target, (1, 1))
     return target * (1 - 2 * NEIGHBOUR_SMOOTHING) + NEIGHBOUR_SMOOTHING * (padded[:, 2:] + padded[:, :-2])
-
-
-def _balls(centres_mm: np.ndarray, shape_zyx: tuple[int, ...], spacing_mm: float) -> Tensor:
-    """(z, y, x) bool: within `IGNORED_RADIUS_MM` of any of the centres (n, 3)."""
-    sigmas = torch.full((len(centres_mm),), IGNORED_RADIUS_MM)
-    return centre_targets(torch.tensor(centres_mm), sigmas, shape_zyx, spacing_mm) > np.exp(-0.5)

@@ -1,4 +1,4 @@
-"""One position per level out of the votes of overlapping windows."""
+"""One position per level, or other landmark, out of the votes of overlapping windows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRIM_RADII_MM = (30.0, 20.0)
 
 @dataclass(frozen=True)
 class Votes:
-    """What w windows say of the 26 regular levels.
+    """What w windows say of the 26 regular levels, or of any other number of landmarks in space or in a plane.
 
     positions_lps_mm: (w, 26, 3).  presences: (w, 26) probability that the level's centre is in the window.
     border_voxels: (w, 26) distance of the position to the nearest face of its window, in voxels (0 on the face).
@@ -28,7 +28,7 @@ class Votes:
 
     def __post_init__(self) -> None:
         shape = self.presences.shape
-        if self.positions_lps_mm.shape != (*shape, 3) or self.border_voxels.shape != shape:
+        if self.positions_lps_mm.shape[:-1] != shape or self.border_voxels.shape != shape:
             raise ValueError("positions, presences and border distances disagree on the number of votes")
 
 
@@ -72,7 +72,7 @@ def kmeans_fusion(votes: Votes, threshold: float = 0.5) -> Fused:
 
 
 def geometric_median(points: Floats, weights: Floats, rounds: int = 50) -> Floats:
-    """Point (3,) with the least weighted sum of distances to `points` (n, 3), by Weiszfeld's iteration."""
+    """Point (d,) with the least weighted sum of distances to `points` (n, d), by Weiszfeld's iteration."""
     centre = np.average(points, axis=0, weights=weights)
     for _ in range(rounds):
         distances = np.linalg.norm(points - centre, axis=1)
@@ -82,8 +82,8 @@ def geometric_median(points: Floats, weights: Floats, rounds: int = 50) -> Float
 
 def _fused(votes: Votes, threshold: float, position: Callable[[int, NDArray[np.bool_]], Floats]) -> Fused:
     """`position` of every level that some window holds for present; presence of a level: its best window's."""
-    levels = votes.presences.shape[1]
-    positions = np.full((levels, 3), np.nan)
+    levels, dimensions = votes.positions_lps_mm.shape[1:]
+    positions = np.full((levels, dimensions), np.nan)
     for level in range(levels):
         chosen = votes.presences[:, level] > threshold
         if chosen.any():

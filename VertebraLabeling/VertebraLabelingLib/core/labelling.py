@@ -39,6 +39,11 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.scores)
 
+    @classmethod
+    def nothing(cls) -> Evidence:
+        """No candidate."""
+        return cls(np.empty((0, 3)), np.empty((0, len(Level))), np.empty(0))
+
     def taken(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Evidence:
         """The candidates of a mask (n,), or of indices in their order."""
         return Evidence(self.positions_lps_mm[index], self.level_log_probs[index], self.scores[index])

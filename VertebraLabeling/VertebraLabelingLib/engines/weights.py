@@ -26,7 +26,7 @@ FORMAT = "vertebra-labeling-weights/2"
 HEADER = "header"
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "Models"
 MANIFEST_NAME = "models.json"
-MODEL_IDS = ("corridor", "sites", "integral-regression", "refinement")
+MODEL_IDS = ("corridor", "sites", "integral-regression", "multi-view", "global-to-local", "refinement")
 _LARGEST_HALF = 65504.0
 
 
@@ -171,6 +171,11 @@ def find_model(model_id: str, folder: Path = MODELS_FOLDER) -> ModelEntry:
             graph = _listed(folder, entry["graph"]) if "graph" in entry else None
             return ModelEntry(model_id, _listed(folder, entry), graph, details)
     raise ModelError(f"No weights for '{model_id}' are installed in '{folder}'; install VertebraLabeling again.")
+
+
+def listed_models(folder: Path = MODELS_FOLDER) -> tuple[str, ...]:
+    """Ids of the shipped models; ModelError when the manifest is missing or broken."""
+    return tuple(entry["id"] for entry in _manifest(folder))
 
 
 def _listed(folder: Path, values: Mapping[str, Any]) -> VerifiedFile:

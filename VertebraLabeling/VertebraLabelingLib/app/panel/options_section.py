@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from slicer.i18n import tr as _
 
 from ...core.errors import VertebraLabelingError
-from ...methods.registry import METHODS, REFINED_BY_DEFAULT
+from ...methods.registry import METHODS, REFINED_BY_DEFAULT, missing_models
 from .. import machine_settings
 from .widgets import fill_combo, quiet
 
@@ -27,7 +27,8 @@ class OptionsSection:
         self._ui, self._session, self._models, self._messages = ui, session, models, messages
         self._entries: tuple[UserModel, ...] = ()
         self._chosen_model = ""
-        fill_combo(ui.methodComboBox, list(METHODS), 0)
+        fill_combo(ui.methodComboBox, [_listed(name) for name in METHODS], 0)
+        ui.methodComboBox.setToolTip("\n".join(f"{_listed(name)}: {text}" for name, text in METHODS.items()))
         fill_combo(ui.engineComboBox, [_("Automatic"), _("PyTorch"), _("ONNX Runtime (CPU, without PyTorch)")], 0)
         fill_combo(ui.deviceComboBox, [_("Automatic"), _("CPU"), _("NVIDIA GPU (CUDA)"), _("Apple GPU (MPS)")], 0)
         ui.methodComboBox.connect("currentIndexChanged(int)", self._choose_method)
@@ -47,10 +48,17 @@ class OptionsSection:
         _show(ui.methodComboBox, tuple(METHODS), options.method)
         _show(ui.engineComboBox, ENGINES, options.engine)
         _show(ui.deviceComboBox, DEVICES, options.device)
-        ui.methodLabel.setText(METHODS[options.method])
+        ui.methodLabel.setText(self._sentence(options.method))
         with quiet(ui.refineCheckBox):
             ui.refineCheckBox.setChecked(REFINED_BY_DEFAULT if options.refine is None else options.refine)
         self._show_models()
+
+    def _sentence(self, method: str) -> str:
+        """When to take the method, and what to do where it cannot run."""
+        if _has_weights(method) or self._session.options.model_file is not None:
+            return METHODS[method]
+        remedy = _("Its weights are not installed: choose another method, or import weights below.")
+        return f"{METHODS[method]} {remedy}"
 
     def models_changed(self) -> None:
         """Read the list of the user's own weights again."""
@@ -100,6 +108,19 @@ class OptionsSection:
 
     def _choose_refinement(self, refine: bool) -> None:
         self._session.set_options(refine=refine)
+
+
+def _has_weights(method: str) -> bool:
+    """Whether the weights that ship for a method are there, as far as the list of models can be read."""
+    try:
+        return not missing_models(method)
+    except VertebraLabelingError:  # the run that meets it shows the message
+        return True
+
+
+def _listed(method: str) -> str:
+    """The method as the list shows it."""
+    return method if _has_weights(method) else _("{method} (not installed)").format(method=method)
 
 
 def _show(combo: Any, names: tuple[str, ...], name: str) -> None:

@@ -6,8 +6,9 @@ Every method puts its windows along this curve, which is 10 to 20 times cheaper 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,19 +36,27 @@ REFINING_VOXELS = 2
 SMOOTHING_SLICES = 5
 
 
-@dataclass(frozen=True)
+@dataclass
 class Corridor:
-    """The network, ready to run, with what it was trained for."""
+    """The network, ready to run, with what it was trained for.
+
+    sha256: of its weights, "" where they have no file.  last: the scan looked at last and its curve, so that methods
+    that share the corridor find the spine of a scan once.
+    """
 
     network: Network
     settings: CorridorSettings
+    sha256: str = ""
+    last: tuple[ReferenceType[Scan], NDArray[np.float64]] | None = field(default=None, repr=False)
 
 
-def load_corridor(weights: Weights, device: str, engine: str = "torch") -> Corridor:
-    """The network of a weight file; ModelError when the weights do not fit."""
+def load_corridor(weights: Weights | Corridor, device: str, engine: str = "torch") -> Corridor:
+    """The network of a weight file, or the one that is loaded already; ModelError when the weights do not fit."""
+    if isinstance(weights, Corridor):
+        return weights
     with fitting(weights):
         settings = CorridorSettings.from_metadata(weights.metadata["network"])
-    return Corridor(load_network(weights, build_network, engine, device), settings)
+    return Corridor(load_network(weights, build_network, engine, device), settings, weights.sha256)
 
 
 def build_network(metadata: Mapping[str, Any]) -> nn.Module:
@@ -60,8 +69,15 @@ def build_network(metadata: Mapping[str, Any]) -> nn.Module:
 def spine_curve(scan: Scan, corridor: Corridor) -> NDArray[np.float64]:
     """Axis of the visible column as LPS points (m, 3), cranio-caudal, about 8 mm apart.
 
-    Raises NothingFoundError when no spine is in view.
+    Of the scan that the corridor saw last it is known already.  Raises NothingFoundError when no spine is in view.
     """
+    last = corridor.last
+    if last is None or last[0]() is not scan:
+        last = corridor.last = ref(scan), _found_curve(scan, corridor)
+    return last[1].copy()
+
+
+def _found_curve(scan: Scan, corridor: Corridor) -> NDArray[np.float64]:
     coarse = prepare(scan, corridor.settings.spacing_mm)
     curve = curve_in_map(spine_map(coarse, corridor))
     if len(curve) * corridor.settings.spacing_mm < SHORTEST_MM:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ...core.anatomy import REGULAR_LEVELS, Level
 from ...core.errors import NothingFoundError
 from ...core.fuse import Fused, Votes, kmeans_fusion, weighted_fusion
 from ...core.geometry import Points
@@ -21,7 +20,8 @@ from ...core.scan import Scan
 from ...core.windows import crop, dense_windows, windows_along
 from ...engines.network import Network, load_network
 from ...engines.weights import Weights, fitting
-from ..corridor import load_corridor, spine_curve
+from ..corridor import Corridor, load_corridor, spine_curve
+from ..level_evidence import evidence_of
 from .settings import IntegralSettings, normaliser
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ class IntegralRegression:
             yield done, np.stack(windows)
 
 
-def load(weights: Weights, corridor: Weights, device: str, config: str, engine: str = "torch") -> IntegralRegression:
+def load(
+    weights: Weights, corridor: Weights | Corridor, device: str, config: str, engine: str = "torch"
+) -> IntegralRegression:
     """The method ready to run; config is "default" or "paper".  ModelError when the weights do not fit the network."""
     with fitting(weights):
         settings = IntegralSettings.from_metadata(weights.metadata["network"])
@@ -136,25 +138,3 @@ def build_network(metadata: Mapping[str, Any]) -> nn.Module:
     from .network import IntegralRegressionNet
 
     return IntegralRegressionNet(IntegralSettings.from_metadata(metadata))
-
-
-def evidence_of(fused: Fused) -> Evidence:
-    """Candidates of the levels that have a position; their channel is their name, presence says how surely."""
-    found = np.flatnonzero(np.isfinite(fused.positions_lps_mm[:, 0]))
-    names = [level_log_probs(REGULAR_LEVELS[channel], fused.presences[channel]) for channel in found]
-    return Evidence(fused.positions_lps_mm[found], np.array(names).reshape(-1, len(Level)), fused.presences[found])
-
-
-def level_log_probs(level: Level, presence: float) -> NDArray[np.float64]:
-    """(28,) log-probabilities of the name of a candidate of `level`'s channel.
-
-    The channel's own level has (1 + presence) / 2, at most 0.98: a weak presence doubts the name but backs no other.
-    The rest falls by half with each level further away, since the usual mistake is one level; T13 and L6, which the
-    network does not know, get a tenth of their neighbours' share.
-    """
-    own = min(0.98, (1 + presence) / 2)
-    others = np.array([0.5 ** abs(other - level) * (0.1 if other.is_supernumerary else 1.0) for other in Level])
-    others[level] = 0
-    probabilities = others * (1 - own) / others.sum()
-    probabilities[level] = own
-    return np.log(probabilities)

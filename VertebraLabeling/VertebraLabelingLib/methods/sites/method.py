@@ -63,7 +63,7 @@ class Sites:
         return look_along(self._network, grid, curve_lps_mm, self._settings, self._mirror, progress)
 
 
-def load(weights: Weights, corridor: Weights, device: str, config: str, engine: str = "torch") -> Sites:
+def load(weights: Weights, corridor: Weights | Corridor, device: str, config: str, engine: str = "torch") -> Sites:
     """The method ready to run; it has one configuration.  ModelError when the weights do not fit the network."""
     with fitting(weights):
         settings = SitesSettings.from_metadata(weights.metadata["network"])

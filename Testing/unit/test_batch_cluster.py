@@ -1,0 +1,115 @@
+"""Batch runs on a Dask cluster of two worker processes on this machine."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from batch_fakes import ProcessFakes, batch_args, write_volume
+from VertebraLabelingLib.batch import cluster, run
+from VertebraLabelingLib.batch.discover import discover
+from VertebraLabelingLib.batch.lock import LOCK_NAME, only_run
+from VertebraLabelingLib.batch.manifest import opened
+from VertebraLabelingLib.batch.run import SomeFailedError
+from VertebraLabelingLib.batch.task import Assignment, Job
+from VertebraLabelingLib.core.errors import CancelledError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def place(tmp_path) -> tuple[Path, Path, ProcessFakes]:
+    """Input with six scans, the output folder, and the notes of the workers."""
+    for number in range(6):
+        write_volume(tmp_path / "in" / f"{number}.nii")
+    (tmp_path / "notes").mkdir()
+    return tmp_path / "in", tmp_path / "out", ProcessFakes(tmp_path / "notes", seconds=0.2)
+
+
+@pytest.fixture
+def local_cluster(monkeypatch):
+    """Two workers, each a process that a nanny starts again when it dies."""
+    distributed = pytest.importorskip("distributed")
+    paths = [str(ROOT), str(ROOT / "VertebraLabeling"), str(ROOT / "Testing"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    options = {"processes": True, "dashboard_address": None, "silence_logs": 50}
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as found:
+        yield found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="kill -9")
+def test_scans_of_a_worker_that_is_killed_are_done_by_another(place, local_cluster):
+    """One scan kills its worker once, one whenever it is tried; all others are done."""
+    source, output, fakes = place
+    write_volume(source / "once.nii")
+    write_volume(source / "poison.nii")
+    with pytest.raises(SomeFailedError, match="1 of 8"):
+        run.run_batch(batch_args(source, output, "--scheduler", local_cluster.scheduler_address), fakes)
+    with opened(output) as manifest:
+        rows = {stem: manifest.get(stem) for stem in [*map(str, range(6)), "once", "poison"]}
+    assert {stem: row.state for stem, row in rows.items()} == {
+        **dict.fromkeys(map(str, range(6)), "done"), "once": "done", "poison": "failed",
+    }  # fmt: skip
+    assert "ended abruptly 4 times" in rows["poison"].message
+    seen = fakes.seen()
+    assert len(seen) >= 3 and str(os.getpid()) not in seen, "a killed worker is replaced"
+    before = sum(map(len, seen.values()))
+    with pytest.raises(SomeFailedError):
+        run.run_batch(batch_args(source, output, "--scheduler", local_cluster.scheduler_address), fakes)
+    assert sum(map(len, fakes.seen().values())) == before, "what is done is done"
+
+
+def test_without_dask_a_sentence_says_what_to_install(place, monkeypatch):
+    found = builtins.__import__
+
+    def no_dask(name, *rest):
+        if name.partition(".")[0] in ("dask", "distributed"):
+            raise ImportError(name)
+        return found(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", no_dask)
+    monkeypatch.delitem(sys.modules, "distributed", raising=False)
+    source, output, fakes = place
+    with pytest.raises(UsageError, match=r"pip install 'vertebra-labeling\[scale\]'"):
+        run.run_batch(batch_args(source, output, "--scheduler", "tcp://127.0.0.1:1"), fakes)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x"])
+def test_a_scheduler_that_does_not_answer(place, monkeypatch, address):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "_CONNECT_WITHIN_S", 0.5)
+    source, output, fakes = place
+    with pytest.raises(UsageError, match="No Dask scheduler answers"):
+        run.run_batch(batch_args(source, output, "--scheduler", address), fakes)
+
+
+class TakenOver(ProcessFakes):
+    """While it labels, another run takes the output folder, as after a kill of the one that asked for the scan."""
+
+    def before(self, name: str) -> None:
+        (self.notes.parent / "out" / LOCK_NAME).write_text(json.dumps({"run": "another"}))
+
+
+def test_a_worker_writes_nothing_once_its_run_has_ended(place, monkeypatch):
+    source, output, fakes = place
+    output.mkdir()
+    entry, args = discover(source, output)[0], batch_args(source, output)
+    with only_run(output) as name:
+        job = Job(source, output, "s", (), False, False, name)
+        assignment = Assignment(entry, job.identity(entry), ("markups", "record"), False)
+        monkeypatch.setattr(cluster, "_loaded", {})
+        assert cluster.label_on_worker(assignment, job, args, fakes).exit_code == 0
+        (output / "0.mrk.json").unlink()
+        monkeypatch.setattr(cluster, "_loaded", {})
+        monkeypatch.setattr(cluster, "_ASK_EVERY_S", 1e9)
+        with pytest.raises(CancelledError, match="run of this scan has ended"):
+            cluster.label_on_worker(assignment, job, args, TakenOver(fakes.notes))
+    with pytest.raises(CancelledError, match="run of this scan has ended"):
+        cluster.label_on_worker(assignment, job, args, fakes)
+    assert not (output / "0.mrk.json").exists()
+    assert len(fakes.seen()[str(os.getpid())]) == 1

@@ -1,0 +1,188 @@
+"""The ensemble with members that answer what the test says: who is listened to, and how much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
+from VertebraLabelingLib.core.errors import CancelledError, NothingFoundError
+from VertebraLabelingLib.core.geometry import Geometry
+from VertebraLabelingLib.core.labelling import Evidence
+from VertebraLabelingLib.core.progress import silent
+from VertebraLabelingLib.core.scan import Scan
+from VertebraLabelingLib.core.sequence import decode
+from VertebraLabelingLib.methods.ensemble import Ensemble
+from VertebraLabelingLib.methods.ensemble.fusing import TRUST, Trust, fuse
+from VertebraLabelingLib.methods.registry import MEMBERS
+
+SCAN = Scan(np.full((4, 4, 4), -1000.0, np.float32), Geometry((4, 4, 4), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0)), "scan")
+COLUMN = [Level.T10, Level.T11, Level.T12, Level.L1, Level.L2, Level.L3]
+PLACES = np.array([[0.0, 0.0, -30.0 * n] for n in range(len(COLUMN))])
+EQUAL = {"a": Trust(1.0, 2.0, 0.9), "b": Trust(1.0, 2.0, 0.9)}
+
+
+def log_probs(level: Level, sure: float = 0.9) -> np.ndarray:
+    """The level with that probability, all others alike."""
+    rest = np.full(len(Level), (1 - sure) / (len(Level) - 1))
+    rest[level] = sure
+    return np.log(rest)
+
+
+def column(levels: list[Level], places: np.ndarray = PLACES, score: float = 0.9, sure: float = 0.9) -> Evidence:
+    return Evidence(places, np.array([log_probs(level, sure) for level in levels]), np.full(len(levels), score))
+
+
+class Member:
+    """Answers with `evidence`, or raises it where it is an error."""
+
+    def __init__(self, name: str, evidence: Evidence | Exception, weights: dict[str, str] | None = None) -> None:
+        self.name, self._evidence, self.weights_sha256 = name, evidence, weights or {}
+
+    def find(self, scan: Scan, progress: Callable[[str, float], None]) -> Evidence:
+        progress("working", 0.5)
+        if isinstance(self._evidence, Exception):
+            raise self._evidence
+        return self._evidence
+
+
+def levels_of(evidence: Evidence) -> list[Level]:
+    """Most likely levels, cranio-caudal."""
+    order = np.argsort(-evidence.positions_lps_mm[:, 2])
+    return [Level(int(n)) for n in evidence.level_log_probs[order].argmax(1)]
+
+
+def test_a_single_member_is_left_as_it_is():
+    alone = column(COLUMN)
+    fused = Ensemble([Member("sites", alone)]).find(SCAN, silent)
+    assert np.allclose(fused.positions_lps_mm, alone.positions_lps_mm)
+    assert np.allclose(fused.level_log_probs, alone.level_log_probs)
+    assert np.allclose(fused.scores, alone.scores)
+
+
+def test_members_that_agree_are_one_column_and_surer_than_each():
+    other = column(COLUMN, PLACES + [4.0, 0.0, 3.0])
+    fused = fuse({"a": column(COLUMN), "b": other}, EQUAL)
+    assert len(fused) == len(COLUMN)
+    assert levels_of(fused) == COLUMN
+    assert (fused.scores > 0.9).all()
+    assert (np.exp(fused.level_log_probs.max(1)) > 0.9).all()
+    assert np.allclose(np.exp(fused.level_log_probs).sum(1), 1)
+    assert np.allclose(fused.positions_lps_mm, PLACES + [2.0, 0.0, 1.5])
+
+
+def test_the_pool_is_the_weighted_product_of_the_probabilities():
+    trust = {"a": Trust(1.0, 1.0, 0.5), "b": Trust(0.5, 2.0, 0.5)}
+    a, b = column([Level.L1], PLACES[:1], 0.8), column([Level.L2], PLACES[:1] + [0, 0, 5.0], 0.6)
+    fused = fuse({"a": a, "b": b}, trust)
+    product = np.exp(a.level_log_probs[0]) * np.sqrt(np.exp(b.level_log_probs[0]))
+    assert np.allclose(np.exp(fused.level_log_probs[0]), product / product.sum())
+    assert fused.scores[0] / (1 - fused.scores[0]) == pytest.approx(4.0 * np.sqrt(1.5))
+    # weights 0.8 / 1 and 0.6 / 4
+    assert fused.positions_lps_mm[0, 2] == pytest.approx(5 * 0.15 / 0.95)
+
+
+def test_neighbours_of_one_member_never_become_one():
+    close = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, -8.0]])
+    one = column([Level.C3, Level.C4], close)
+    fused = fuse({"a": one, "b": column([Level.C3, Level.C4], close - [0, 0, 2.0])}, EQUAL)
+    assert sorted(fused.positions_lps_mm[:, 2].tolist()) == [-9.0, -1.0]
+
+
+@pytest.mark.parametrize(("offset_mm", "together"), [(12.0, True), (20.0, False)])
+def test_half_the_spacing_of_the_place_decides_what_is_one(offset_mm: float, together: bool):
+    """Lumbar bodies are some 35 mm apart."""
+    other = column([Level.L3], np.array([[0.0, 0.0, offset_mm]]))
+    fused = fuse({"a": column([Level.L3], np.zeros((1, 3)), sure=0.999), "b": other}, EQUAL)
+    assert len(fused) == (1 if together else 2)
+
+
+def test_a_weaker_member_one_level_off_does_not_rename_the_column():
+    wrong = column([Level(level - 1) for level in COLUMN], PLACES + [0.0, 0.0, 2.0], sure=0.98)
+    evidence = fuse({"sites": column(COLUMN, sure=0.8), "integral-regression": wrong})
+    assert levels_of(evidence) == COLUMN
+    assert decode(evidence).levels == tuple(COLUMN)
+
+
+def test_all_weaker_members_together_do_not_rename_what_sites_is_sure_of():
+    wrong = column([Level(level - 1) for level in COLUMN], sure=0.98)
+    others = {name: wrong for name in MEMBERS if name != "sites"}
+    assert decode(fuse({"sites": column(COLUMN, sure=0.98), **others})).levels == tuple(COLUMN)
+
+
+def test_where_sites_is_at_a_loss_the_others_name_the_column():
+    nothing_known = Evidence(PLACES, np.full((len(PLACES), len(Level)), -np.log(len(Level))), np.full(len(PLACES), 0.9))
+    others = {name: column(COLUMN) for name in ("multi-view", "global-to-local")}
+    assert decode(fuse({"sites": nothing_known, **others})).levels == tuple(COLUMN)
+
+
+def test_what_only_weak_members_see_stays_doubtful_and_what_sites_sees_stays_sure():
+    fused = fuse({"sites": column(COLUMN[:3], PLACES[:3]), "integral-regression": column(COLUMN[3:], PLACES[3:])})
+    by_place = fused.scores[np.argsort(-fused.positions_lps_mm[:, 2])]
+    assert (by_place[:3] > 0.88).all() and (by_place[3:] < 0.3).all()
+
+
+def test_a_silent_member_costs_little():
+    fused = fuse({"sites": column(COLUMN), "multi-view": Evidence.nothing()})
+    assert levels_of(fused) == COLUMN
+    assert ((fused.scores < 0.9) & (fused.scores > 0.88)).all()
+    assert np.allclose(fused.positions_lps_mm, PLACES)
+
+
+def test_a_member_that_finds_nothing_counts_as_silent():
+    nothing = NothingFoundError("No vertebra was found.")
+    fused = Ensemble([Member("sites", column(COLUMN)), Member("multi-view", nothing)]).find(SCAN, silent)
+    expected = fuse({"sites": column(COLUMN), "multi-view": Evidence.nothing()})
+    assert np.array_equal(fused.scores, expected.scores)
+
+
+def test_when_all_find_nothing_so_does_the_ensemble():
+    members = [Member(name, NothingFoundError(name)) for name in ("sites", "multi-view")]
+    with pytest.raises(NothingFoundError, match="sites"):
+        Ensemble(members).find(SCAN, silent)
+
+
+def test_when_all_are_silent_there_is_no_candidate():
+    members = [Member("sites", Evidence.nothing()), Member("multi-view", NothingFoundError("x"))]
+    assert len(Ensemble(members).find(SCAN, silent)) == 0
+
+
+def test_members_share_the_progress_and_a_stop_goes_through():
+    told: list[float] = []
+    members = [Member(name, column(COLUMN)) for name in ("sites", "multi-view")]
+    Ensemble(members).find(SCAN, lambda stage, fraction: told.append(fraction))
+    assert told == [0.25, 0.75]
+
+    def stop(stage: str, fraction: float) -> None:
+        if fraction > 0.5:
+            raise CancelledError("Stopped.")
+
+    with pytest.raises(CancelledError):
+        Ensemble(members).find(SCAN, stop)
+
+
+def test_other_failures_of_a_member_are_not_hidden():
+    with pytest.raises(MemoryError):
+        Ensemble([Member("sites", column(COLUMN)), Member("multi-view", MemoryError())]).find(SCAN, silent)
+
+
+def test_the_hashes_of_all_members_are_in_the_record():
+    members = [Member("sites", column(COLUMN), {"sites": "a", "corridor": "c"})]
+    members.append(Member("multi-view", column(COLUMN), {"multi-view": "b", "corridor": "c"}))
+    assert Ensemble(members).weights_sha256 == {"sites": "a", "corridor": "c", "multi-view": "b"}
+
+
+def test_every_member_has_its_trust_and_the_default_one_the_most():
+    assert set(TRUST) == set(MEMBERS)
+    assert max(TRUST, key=lambda name: TRUST[name].weight) == "sites"
+    assert all(0 < trust.recall < 1 and trust.error_mm > 0 for trust in TRUST.values())
+
+
+def test_levels_that_a_member_knows_nothing_of_are_no_numbers_of_infinity():
+    certain = np.full((1, len(Level)), -np.inf)
+    certain[0, REGULAR_LEVELS[20]] = 0.0
+    fused = fuse(
+        {"sites": Evidence(PLACES[:1], certain, np.array([1.0])), "multi-view": column([Level.L5], PLACES[:1])}
+    )
+    assert np.isfinite(fused.level_log_probs).all() and 0.99 < fused.scores[0] < 1

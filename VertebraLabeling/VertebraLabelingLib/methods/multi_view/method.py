@@ -1,0 +1,178 @@
+"""From a prepared scan to evidence by way of projections: windows along the spine, or the whole scan at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.anatomy import REGULAR_LEVELS, Level
+from ...core.doubles import merge_doubles
+from ...core.errors import NothingFoundError
+from ...core.geometry import Points
+from ...core.labelling import Evidence
+from ...core.prepare import AIR_HU, on_grid
+from ...core.progress import Progress, part
+from ...core.scan import Scan
+from ...core.tissue import in_tissue
+from ...core.windows import crop, windows_along
+from ...engines.network import Network, load_network
+from ...engines.weights import Weights, fitting
+from ..corridor import Corridor, load_corridor, spine_curve
+from ..level_evidence import level_log_probs
+from ..sites.reading import all_levels
+from .geometry import equal_views
+from .look import Found, Project, drr_projection, found_in, look_from_all_sides, whole_scan
+from .settings import MultiViewSettings
+from .voting import consecutive
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LEAST_OVERLAP = 0.5
+"""Share of a window that the next one covers as well: perspective makes the ends of a window poor."""
+_LEAST_PROBABILITY = 1e-12
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """How the network is used.
+
+    whole_scan: project the whole scan at once, else windows along the spine.
+    majority: only the views with the most usual number of vertebrae count.
+    voting: all views name a vertebra, weighted; else the one whose names are most like a sequence.
+    correct: names follow each other without gap from the end of the best order on, instead of each by itself; they
+    are final.
+    """
+
+    whole_scan: bool = False
+    majority: bool = False
+    voting: bool = True
+    correct: bool = False
+
+
+CONFIGURATIONS = {
+    "default": Configuration(),
+    "paper": Configuration(whole_scan=True, majority=True, voting=True, correct=True),
+}
+
+
+class MultiView:
+    """The networks of Wu et al. on a scan.
+
+    network: gives "heat" and "levels", see `network.MultiViewOutput`.
+    curve: prepared scan -> (m, 3) LPS mm along the spine; raises NothingFoundError where there is none.
+    views: number of projections, None for that of the settings.  project: makes them.
+    """
+
+    name = "multi-view"
+
+    def __init__(
+        self,
+        network: Network,
+        settings: MultiViewSettings,
+        curve: Callable[[Scan], Points],
+        configuration: Configuration = CONFIGURATIONS["default"],
+        weights_sha256: dict[str, str] | None = None,
+        views: int | None = None,
+        project: Project = drr_projection,
+    ) -> None:
+        self._network, self._settings, self._curve = network, settings, curve
+        self._configuration, self._views, self._project = configuration, views, project
+        self.weights_sha256 = weights_sha256 or {}
+
+    def variant(self, views: int | None = None, **changes: bool) -> MultiView:
+        """The same network used in another way: number of views (None: as it is), fields of `Configuration`."""
+        configuration = replace(self._configuration, **changes)
+        number = self._views if views is None else views
+        hashes = self.weights_sha256
+        return MultiView(self._network, self._settings, self._curve, configuration, hashes, number, self._project)
+
+    def find(self, scan: Scan, progress: Progress) -> Evidence:
+        """Candidates of a prepared scan; see `Method.find`."""
+        progress("finding the spine", 0.0)
+        settings = self._settings
+        grid = on_grid(scan, settings.spacing_mm)
+        if self._configuration.whole_scan:
+            settings = whole_scan(settings, grid.hu.shape)
+            starts = np.zeros((1, 3), np.int64)
+        else:
+            starts = self._starts(grid, self._curve(scan))
+        evidence = in_tissue(self._evidence(grid, starts, settings, part(progress, 0.05, 1.0)), scan)
+        progress("labelling", 1.0)
+        if not len(evidence):
+            raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
+        return evidence
+
+    def _starts(self, grid: Scan, curve_lps_mm: Points) -> NDArray[np.int64]:
+        """Where the windows go along the spine."""
+        window = self._settings.window_zyx
+        return windows_along(grid.geometry.index_zyx_from_lps(curve_lps_mm), window, int(window[0] * LEAST_OVERLAP))
+
+    def _evidence(
+        self, grid: Scan, starts: NDArray[np.int64], settings: MultiViewSettings, progress: Progress
+    ) -> Evidence:
+        """What all windows find; what two of them find counts once."""
+        found = []
+        for n, start in enumerate(starts):
+            there = part(progress, n / len(starts), (n + 1) / len(starts))
+            found.append(self._in_window(grid, start, settings, there))
+        together = Evidence(
+            np.concatenate([e.positions_lps_mm for e in found]),
+            np.concatenate([e.level_log_probs for e in found]),
+            np.concatenate([e.scores for e in found]),
+        )
+        return merge_doubles(together) if len(starts) > 1 else together
+
+    def _in_window(
+        self, grid: Scan, start: NDArray[np.int64], settings: MultiViewSettings, progress: Progress
+    ) -> Evidence:
+        """What one window finds."""
+        hu = crop(grid.hu, start, settings.window_zyx, AIR_HU)
+        look = look_from_all_sides(self._network, self._project, hu, equal_views(settings, self._views), progress)
+        look = look.majority() if self._configuration.majority else look
+        shape = np.array(settings.window_zyx)
+        found = found_in(look, shape * settings.spacing_mm, self._configuration.voting)
+        index = start + (shape - 1) / 2 + found.points_zyx_mm / settings.spacing_mm
+        positions = grid.geometry.lps_from_index_zyx(index)
+        if self._configuration.correct:
+            return _in_sequence(positions, found)
+        names = all_levels(np.log(np.maximum(found.probabilities, _LEAST_PROBABILITY)))
+        return Evidence(positions, names, found.scores)
+
+
+def _in_sequence(positions_lps_mm: Points, found: Found) -> Evidence:
+    """The points under consecutive names; those above the first level are dropped.
+
+    How sure a name is, is what the vote says of it.
+    """
+    channels = consecutive(found.probabilities)
+    named = np.flatnonzero(channels >= 0)
+    sure = found.probabilities[named, channels[named]]
+    names = [level_log_probs(REGULAR_LEVELS[c], p) for c, p in zip(channels[named], sure, strict=True)]
+    return Evidence(positions_lps_mm[named], np.reshape(names, (-1, len(Level))), found.scores[named])
+
+
+def load(weights: Weights, corridor: Weights | Corridor, device: str, config: str, engine: str = "torch") -> MultiView:
+    """The method ready to run; config is "default" or "paper".  ModelError when the weights do not fit the network."""
+    with fitting(weights):
+        settings = MultiViewSettings.from_metadata(weights.metadata["network"])
+    network = load_network(weights, build_network, engine, device)
+    loaded = load_corridor(corridor, device, engine)
+    return MultiView(
+        network,
+        settings,
+        lambda scan: spine_curve(scan, loaded),
+        CONFIGURATIONS[config],
+        {"multi-view": weights.sha256, "corridor": corridor.sha256},
+    )
+
+
+def build_network(metadata: Mapping[str, Any]) -> nn.Module:
+    """The network of that metadata with random weights."""
+    from .network import MultiViewNet
+
+    return MultiViewNet(MultiViewSettings.from_metadata(metadata))

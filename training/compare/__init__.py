@@ -1,0 +1,1 @@
+"""All methods on the same scans, and the parts of Wu et al. one by one."""
