@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from VertebraLabelingLib.core.anatomy import Level
 
 from .poses import Pose, counts, draw_pose
 from .spec import IMPLANTS, JUNCTIONS, LUMBAR_COUNTS, THORACIC_COUNTS, Acquisition, Anatomy, Disease, Pair, PhantomSpec
+from .surfaces import Shapes
 
 COUNT_SHARES = (0.06, 0.88, 0.06)
 """How often one vertebra too few, the regular number, one too many."""
@@ -19,15 +21,21 @@ VESSEL_HU = ((35.0, 60.0), (90.0, 250.0), (250.0, 500.0))
 """Blood without contrast, in a late phase, in the arterial phase."""
 
 
-def random_spec(rng: np.random.Generator, spines: Sequence[Pose] | None = None) -> PhantomSpec:
+def random_spec(
+    rng: np.random.Generator, spines: Sequence[Pose] | None = None, shapes: Shapes | None = None
+) -> PhantomSpec:
     """A training phantom: any stretch of at least four levels, rare anatomy often enough to be learned.
 
     spines: poses of real columns (`read_poses`); with them nine of ten phantoms follow one.
+    shapes: of real vertebrae; with them the field of view begins no higher than they do.
     """
     pose = draw_pose(spines, rng) if spines and rng.random() < 0.9 else None
-    anatomy = _random_anatomy(rng, pose)
+    anatomy = replace(_random_anatomy(rng, pose), shapes=shapes)
     levels = PhantomSpec(anatomy=anatomy).levels
     first, last = _junction_stretch(rng, levels) if rng.random() < 0.4 else _random_stretch(rng, len(levels))
+    if shapes:
+        uppermost = next((i for i, level in enumerate(levels) if shapes.candidates(level)), 0)
+        first, last = max(first, uppermost), max(last, min(uppermost + 3, len(levels) - 1))
     slice_mm = float(rng.choice((0.5, 1.0, 2.0, 3.0, 5.0, 8.0), p=(0.08, 0.27, 0.25, 0.2, 0.15, 0.05)))
     in_plane_mm = float(rng.uniform(0.8, 2.0))
     arms = float(rng.random())

@@ -18,6 +18,7 @@ from VertebraLabelingLib.core.scan import Scan
 
 from .acquisition import acquire, in_view
 from .draw import random_spec
+from .forms import with_forms
 from .head import paint_airway, paint_head
 from .implants import paint_implants
 from .organs import paint_abdomen, paint_lungs, paint_trunk
@@ -51,6 +52,8 @@ def make_phantom(seed: int, spec: PhantomSpec | None = None, device: str | None 
     """
     spec = spec or PhantomSpec()
     spine = build_spine(spec, np.random.default_rng([seed, 0]))
+    if spec.anatomy.shapes:
+        spine = with_forms(spine, spec.anatomy.shapes, np.random.default_rng([seed, 3]))
     wanted = field_of_view(spine, spec)
     canvas = Canvas(building_grid(wanted), device)
     _paint(canvas, spine, spec, np.random.default_rng([seed, 1]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from VertebraLabelingLib.core.anatomy import Level
 
 from .poses import Pose
+from .surfaces import Shapes
 
 THORACIC_COUNTS = (11, 12, 13)
 LUMBAR_COUNTS = (4, 5, 6)
@@ -23,12 +24,14 @@ class Anatomy:
     last_rib_mm: (right, left) bony length of the last pair of ribs, None = drawn; 0 = none.  lumbar_rib_mm,
     cervical_rib_mm: the same for ribs of L1 and C7.  junction: "sacralised" (the last lumbar vertebra joins the
     sacrum), "lumbarised" (S1 looks lumbar) or "regular"; the names of the levels do not change.
+    shapes: of real vertebrae, which then replace the composed ones wherever one fits, deformed by chance.
     scoliosis_deg, pitch_deg: sideways and forward lean, used without a pose only.
     """
 
     thoracic_count: int = 12
     lumbar_count: int = 5
     pose: Pose | None = None
+    shapes: Shapes | None = None
     scoliosis_deg: float = 3.0
     pitch_deg: float = 0.0
     last_rib_mm: Pair | None = None

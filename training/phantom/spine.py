@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from . import tables
 from .poses import Pose
 from .spec import Anatomy, PhantomSpec
 from .tables import Step, VertebraSize
+
+if TYPE_CHECKING:
+    from .forms import Form
 
 Vector = NDArray[np.float64]
 
@@ -33,7 +37,8 @@ class Frame:
 class Vertebra:
     """One vertebra: level, frame with the body centroid as origin, height of the body, sizes already scaled.
 
-    wedge: share of its front height that a fractured body has lost.
+    wedge: share of its front height that a fractured body has lost.  form: the shape of a real one, made to measure;
+    None = composed of solids.
     """
 
     level: Level
@@ -41,6 +46,7 @@ class Vertebra:
     height_mm: float
     size: VertebraSize
     wedge: float = 0.0
+    form: Form | None = None
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,15 @@ TRUNK_BELOW_S2 = ((-60.0, 172.0, 186.0, 60.0), (-130.0, 168.0, 178.0, 60.0), (-4
 """(height relative to S2, half width, front, back): the outline goes on to the thighs."""
 
 
+WIDEST_COSTAL_MM = 100.0
+"""A lumbar process span beyond this, at the usual body width, reaches the wings of the sacrum."""
+
+
+def joins_sacrum(level: Level, size: VertebraSize) -> bool:
+    """Whether a vertebra is a lumbar one of such a size that it is a transitional one."""
+    return level.region is Region.LUMBAR and size.process_span_mm > WIDEST_COSTAL_MM * size.width_mm / 49
+
+
 def trabecular_hu(level: Level) -> float:
     """Mean HU of the spongiosa of a healthy body: about 300 in the neck, falling to 165 in the lumbar spine."""
     if level.region is Region.CERVICAL:

@@ -90,9 +90,7 @@ def rib_path_lps_mm(
     The path has a single point when the length is 0, and ends earlier when the rib reaches the front.
     """
     joint = rib_joint_lps_mm(spine, number, vertebra, side)
-    up = 0.5 * vertebra.height_mm
-    out = min(vertebra.size.process_span_mm, 75.0) / 2 - 1
-    tubercle = vertebra.frame.to_lps((side * out, costal_v_mm(vertebra) - 5, up))
+    tubercle = _tubercle_lps_mm(vertebra, side)
     points, travelled = [joint, tubercle], float(np.linalg.norm(tubercle - joint))
     slope = tables.RIB_SLOPES[number - 1]
     for angle in _angles(chest, tubercle):
@@ -100,6 +98,15 @@ def rib_path_lps_mm(
         travelled += float(np.linalg.norm(point - points[-1]))
         points.append(point)
     return _cut(np.array(points), length_mm)
+
+
+def _tubercle_lps_mm(vertebra: Vertebra, side: float) -> Vector:
+    """Where a rib leans on the transverse process: before its tip."""
+    tip = vertebra.form.costal_tip_mm(side) if vertebra.form else None
+    if tip is not None:
+        return vertebra.frame.to_lps(tip + [-side, -5.0, 2.0])
+    out = min(vertebra.size.process_span_mm, 75.0) / 2 - 1
+    return vertebra.frame.to_lps((side * out, costal_v_mm(vertebra) - 5, 0.5 * vertebra.height_mm))
 
 
 def _cut(line: Vector, length_mm: float) -> Vector:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level, Region
 
+from .forms import paint_form
 from .solids import Array, Bone, Canvas, Distance, Solid, cut_out, in_frame, maximum, rod, tube
 from .spec import PhantomSpec
 from .spine import Frame, Spine, Vertebra
-from .tables import trabecular_hu
+from .tables import joins_sacrum, trabecular_hu
 
 SIDES = (-1.0, 1.0)
 
@@ -68,6 +69,9 @@ def paint_disc(canvas: Canvas, above: Vertebra, below: Vertebra, rng: np.random.
 
 def paint_vertebra(canvas: Canvas, vertebra: Vertebra, bone: Bone, arch: Bone, rng: np.random.Generator) -> None:
     """One vertebra C1..L6 around its canal: the arch with its processes, then the body."""
+    if vertebra.form:
+        paint_form(canvas, vertebra.frame, vertebra.form, bone, arch, rng)
+        return
     if vertebra.level is Level.C1:
         canvas.paint_bone(_atlas(vertebra), arch)
         return
@@ -244,15 +248,11 @@ def _lumbar(vertebra: Vertebra, rng: np.random.Generator) -> list[Solid]:
     return parts
 
 
-WIDEST_COSTAL_MM = 100.0
-"""A lumbar process span beyond this reaches the wings of the sacrum: a transitional vertebra."""
-
-
 def _costal_process(vertebra: Vertebra, side: float, rng: np.random.Generator) -> Solid:
     """Transverse process of a lumbar vertebra: slender at L1 to L3, rising at L4, stout at the last one."""
     size, height = vertebra.size, vertebra.height_mm
     root = (side * size.canal_width_mm / 2, size.depth_mm / 2 + 4, 0.15 * height)
-    if size.process_span_mm > WIDEST_COSTAL_MM * size.width_mm / 49:
+    if joins_sacrum(vertebra.level, size):
         thick = float(rng.uniform(8, 12))
         tip = (side * (size.process_span_mm / 2 - thick), size.depth_mm / 2 + 2, -0.35 * height)
         return rod(vertebra.frame, root, tip, thick, (1.0, 0.9, 1.2))
