@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +60,51 @@ class FakeLabeller:
 
     def settings(self, phantom=False):
         return RunSettings(**vars(self.recipe(None)), engine="onnx", device="cpu", phantom=phantom)
+
+
+@dataclass(frozen=True)
+class ProcessFakes:
+    """Gives a `FakeLabeller` to each worker process; what a scan does besides depends on its name.
+
+    "poison…" kills its process, "once…" does so the first time.
+    notes: a folder where every process writes down the scans it was given (file by process id).
+    seconds: what the work on a scan takes.  load_kills: the networks cannot be loaded without dying.
+    """
+
+    notes: Path
+    seconds: float = 0.0
+    load_kills: bool = False
+    device: str = "cpu"
+
+    def recipe(self, args):
+        return FakeLabeller().recipe(args)
+
+    def load(self, args, progress):
+        if self.load_kills:
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        fake = FakeLabeller()
+        fake.before = self.before
+        settings = replace(fake.settings(), device=self.device)
+        fake.settings = lambda phantom=False: settings
+        return fake
+
+    def before(self, name: str) -> None:
+        mark = self.notes / f"{name}.mark"
+        with (self.notes / f"{os.getpid()}.txt").open("a") as file:
+            file.write(f"{name} {time.time()} begins\n")
+        if name.startswith("poison") or (name.startswith("once") and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        time.sleep(self.seconds)
+        with (self.notes / f"{os.getpid()}.txt").open("a") as file:
+            file.write(f"{name} {time.time()} ends\n")
+
+    def seen(self) -> dict[str, list[str]]:
+        """The scans that each process was given, by process id."""
+        return {
+            path.stem: [line.split()[0] for line in path.read_text().splitlines() if line.endswith("begins")]
+            for path in self.notes.glob("*.txt")
+        }
 
 
 def write_volume(path: Path, kind: int = 0) -> Path:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from VertebraLabelingLib.core.errors import UsageError
 from VertebraLabelingLib.methods.multi_view import drr as module
 from VertebraLabelingLib.methods.multi_view.drr import attenuation_of, drr, line_integrals, standardised
 from VertebraLabelingLib.methods.multi_view.geometry import Views, equal_views
 from VertebraLabelingLib.methods.multi_view.settings import MultiViewSettings
 
-from training.drr_bench import ball, ball_integrals
+from training.drr_bench import Seconds, ball, ball_integrals, measure, project, rtk_projector
 
 SETTINGS = MultiViewSettings(spacing_mm=2.0, image_hw=(72, 48), pixel_mm=2.0)
 
@@ -91,6 +93,22 @@ def test_every_volume_and_channel_is_projected_on_its_own():
 def test_the_size_of_the_chunks_changes_nothing():
     volume, views = batch(ball((40, 20, 24), 2.0, (9.0, 4.0, -6.0), 12.0)), equal_views(SETTINGS, 3, 0.5)
     assert torch.allclose(line_integrals(volume, views, chunk=1), line_integrals(volume, views, chunk=10**9), atol=1e-4)
+
+
+def test_threads_change_nothing_and_are_given_back():
+    volume, views = batch(ball((40, 20, 24), 2.0, (9.0, 4.0, -6.0), 12.0)), equal_views(SETTINGS, 5, 0.5)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = line_integrals(volume, views)
+        torch.set_num_threads(3)
+        assert torch.equal(line_integrals(volume, views), alone)
+        with torch.inference_mode():
+            assert line_integrals(volume, views).is_inference()
+        assert line_integrals(volume.requires_grad_(), views).requires_grad
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_gathering_planes_in_slabs_costs_next_to_no_exactness(monkeypatch: pytest.MonkeyPatch):
@@ -175,6 +193,22 @@ def test_wrong_volumes_are_refused(volume: torch.Tensor, spacing_mm: float, said
 def test_wrong_windows_are_refused():
     with pytest.raises(ValueError, match=r"\(B, z, y, x\)"):
         drr(torch.zeros(4, 4, 4), equal_views(SETTINGS), SETTINGS)
+
+
+def test_the_bench_says_what_is_missing_without_its_reference(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "itk", None)
+    with pytest.raises(UsageError, match="pip install itk-rtk"):
+        rtk_projector(1)
+
+
+def test_the_bench_measures_time_and_error():
+    views = equal_views(replace(SETTINGS, image_hw=(160, 160), spacing_mm=1.5), 2)
+    volume = ball((20, 20, 20), 1.5, (0.0, 0.0, 0.0), 9.0)
+    ours = measure("ours", project, volume, views, passes=2)
+    double = measure("double", lambda *given: (2 * project(*given)[0], Seconds(1.0, 1.0)), volume, views, passes=1)
+    assert len(ours.seconds) == 2 and ours.torso.shape == (2, 160, 160)
+    assert 0 < ours.mean < ours.worst < 0.01
+    assert double.mean > 0.5
 
 
 @pytest.mark.gpu

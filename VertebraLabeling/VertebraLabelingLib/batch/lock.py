@@ -1,4 +1,7 @@
-"""One batch run per output folder: a lock that the system lets go of when its process ends, however it ends."""
+"""One batch run per output folder: a lock that the system lets go of when its process ends, however it ends.
+
+The text of the lock file names the run, so that a worker whose run has ended, on whatever machine, writes nothing more.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import platform
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -19,10 +23,11 @@ _LOCKED_BYTE = 1 << 20
 
 
 @contextmanager
-def only_run(folder: Path) -> Iterator[None]:
+def only_run(folder: Path) -> Iterator[str]:
     """While the block runs no other batch run may write to `folder`; UsageError when one does.
 
-    The file names process and machine for people; that it exists means nothing, a killed run leaves it behind.
+    Gives the name of the run for `is_current`.  The file names process and machine for people; that it exists means
+    nothing, a killed run leaves it behind.
     """
     path = folder / LOCK_NAME
     try:
@@ -33,11 +38,22 @@ def only_run(folder: Path) -> Iterator[None]:
     with file:
         if not _taken(file):
             raise UsageError(f"Another batch run{_owner(file)} writes to {folder}; wait for its end or stop it first.")
-        _rewrite(file, {"pid": os.getpid(), "host": platform.node()})
+        run = uuid.uuid4().hex
+        told = _rewrite(file, {"pid": os.getpid(), "host": platform.node(), "run": run})
         try:
-            yield
+            yield run if told else ""
         finally:
             _rewrite(file, None)
+
+
+def is_current(folder: Path, run: str) -> bool:
+    """Whether the run, or one that could not tell its name (""), still has `folder`; OSError as of reading."""
+    if not run:
+        return True
+    try:
+        return bool(json.loads((folder / LOCK_NAME).read_text(encoding="utf-8"))["run"] == run)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _taken(file: FileIO) -> bool:
@@ -68,9 +84,10 @@ def _owner(file: FileIO) -> str:
     return ""
 
 
-def _rewrite(file: FileIO, values: dict[str, object] | None) -> None:
-    """What the file tells people; on a full disk it tells nothing."""
+def _rewrite(file: FileIO, values: dict[str, object] | None) -> bool:
+    """What the file tells people and workers; False when it tells nothing, as on a full disk."""
     file.truncate(0)
-    if values is not None:
-        with suppress(OSError):
-            file.write(json.dumps(values).encode())
+    try:
+        return values is not None and file.write(json.dumps(values).encode()) > 0
+    except OSError:
+        return False

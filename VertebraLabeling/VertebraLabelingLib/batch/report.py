@@ -44,7 +44,8 @@ class Reporter:
 
     def __init__(self) -> None:
         self.pace = Pace()
-        self.scan: str | None = None
+        self._inside: dict[str, float] = {}
+        """How far the work on each scan is that is worked on."""
 
     def start(self, count: int) -> None:
         """The networks are loaded; `count` scans are to be labelled."""
@@ -52,22 +53,28 @@ class Reporter:
 
     def scan_started(self, name: str) -> None:
         """The work on a scan begins."""
-        self.scan = name
+        self._inside[name] = 0.0
 
-    def progress(self, stage: str, fraction: float) -> None:
-        """As `core.progress.Progress`, within the scan that was started last."""
+    def progress(self, stage: str, fraction: float, scan: str | None = None) -> None:
+        """As `core.progress.Progress`, within a scan that was started; None: before all of them."""
+        if scan in self._inside:
+            self._inside[scan] = max(fraction, self._inside[scan])
 
     def scan_ended(self, outcome: Outcome) -> None:
         """A scan is done or has failed."""
         self.pace.done += 1
-        self.scan = None
+        self._inside.pop(outcome.entry.relative, None)
+
+    def scan_retried(self, name: str, reason: str, attempts: int) -> None:
+        """The process that worked on a scan has ended abruptly, the scan waits for another attempt."""
+        self._inside.pop(name, None)
 
     def result(self, values: dict[str, Any]) -> None:
         """The run is over; values: counts and files as the event "result" has them."""
 
-    def overall(self, fraction: float) -> float:
-        """Fraction of the whole run, from the one of the scan."""
-        inside = fraction if self.scan is not None else 0.0
+    def overall(self) -> float:
+        """Fraction of the whole run."""
+        inside = sum(self._inside.values())
         return min(1.0, (self.pace.done + inside) / self.pace.count) if self.pace.count else 0.0
 
 
@@ -77,13 +84,14 @@ class JsonReporter(Reporter):
     def scan_started(self, name: str) -> None:
         """Event "scan-started"."""
         super().scan_started(name)
-        _say("scan-started", scan=name, number=self.pace.done + 1, count=self.pace.count)
+        _say("scan-started", scan=name, number=self.pace.done + len(self._inside), count=self.pace.count)
 
-    def progress(self, stage: str, fraction: float) -> None:
+    def progress(self, stage: str, fraction: float, scan: str | None = None) -> None:
         """Event "progress", its fraction being that of the whole run."""
+        super().progress(stage, fraction, scan)
         rate, left = self.pace.scans_per_minute(), self.pace.seconds_left()
         _say(
-            "progress", stage=stage, fraction=round(self.overall(fraction), 4), scan=self.scan, done=self.pace.done,
+            "progress", stage=stage, fraction=round(self.overall(), 4), scan=scan, done=self.pace.done,
             count=self.pace.count, scans_per_minute=rate and round(rate, 2), seconds_left=left and round(left, 1),
         )  # fmt: skip
 
@@ -96,6 +104,11 @@ class JsonReporter(Reporter):
             _say("scan-done", scan=name, summary=outcome.summary, markups=markups, seconds=seconds)
         else:
             _say("scan-failed", scan=name, code=outcome.exit_code, message=outcome.message, seconds=seconds)
+
+    def scan_retried(self, name: str, reason: str, attempts: int) -> None:
+        """Event "scan-retried"."""
+        super().scan_retried(name, reason, attempts)
+        _say("scan-retried", scan=name, message=reason, attempts=attempts)
 
     def result(self, values: dict[str, Any]) -> None:
         """Event "result"."""
@@ -110,15 +123,16 @@ class TextReporter(Reporter):
         self._bar = bar
         self._task = bar.add_task("looking for scans", total=None, pace="") if bar else None
 
-    def progress(self, stage: str, fraction: float) -> None:
+    def progress(self, stage: str, fraction: float, scan: str | None = None) -> None:
         """Move the bar."""
+        super().progress(stage, fraction, scan)
         if self._bar is None or self._task is None:
             return
         from rich.markup import escape
 
-        what = f"{escape(self.scan)}: {stage}" if self.scan else stage
+        what = f"{escape(scan)}: {stage}" if scan else stage
         total = self.pace.count or None
-        at = self.overall(fraction) * (total or 0)
+        at = self.overall() * (total or 0)
         self._bar.update(self._task, description=what, total=total, completed=at, pace=self._outlook())
 
     def scan_ended(self, outcome: Outcome) -> None:
@@ -126,6 +140,11 @@ class TextReporter(Reporter):
         super().scan_ended(outcome)
         said = outcome.summary if outcome.state == "done" else f"FAILED ({outcome.exit_code}): {outcome.message}"
         self._print(f"{self.pace.done}/{self.pace.count} {outcome.entry.relative}: {said}")
+
+    def scan_retried(self, name: str, reason: str, attempts: int) -> None:
+        """Print a line."""
+        super().scan_retried(name, reason, attempts)
+        self._print(f"{name}: a worker ended ({reason}); tried again, attempt {attempts + 1}")
 
     def result(self, values: dict[str, Any]) -> None:
         """Print the counts."""

@@ -1,24 +1,27 @@
-"""A batch run: find the scans, load the networks once, label what is not done yet, keep every result at once."""
+"""A batch run: find the scans, have those worked on that are not done yet, keep every result at once."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..console import cancellable
 from ..core.errors import CancelledError, UsageError, VertebraLabelingError
-from ..core.progress import Progress
+from ..core.progress import Progress, silent
 from ..options import Labeller
+from .alone import work_alone
+from .desk import Desk
 from .discover import Entry, discover
 from .lock import only_run
-from .report import Reporter, reporter
+from .manifest import opened
+from .report import reporter
 from .standings import Standings
 from .state import settings_id
-from .task import Job, LabellerLike, standing, work
+from .task import Job, LabellerLike
 
 if TYPE_CHECKING:
     from ..record import Recipe
@@ -54,62 +57,59 @@ def run_batch(args: argparse.Namespace, labellers: Labellers = Labeller) -> None
     """
     root, output = args.input.absolute(), args.output.absolute()
     _require_folder(root)
-    with reporter(args) as says, cancellable(says.progress, args.cancel_file) as progress:
-        progress("looking for scans", 0.0)
+    with reporter(args) as says, cancellable(silent, args.cancel_file) as check:
+        says.progress("looking for scans", 0.0)
         entries = _found(root, output, args.exclude)
         _make_folder(output)
-        with only_run(output):
+        with only_run(output) as run, opened(output) as manifest:
             standings = Standings(output, entries)
-            _run(args, labellers, standings, says, progress)
+            job = _job(args, labellers, run)
+            _run(args, labellers, Desk(job, manifest, standings, says, check), standings)
 
 
-def _run(
-    args: argparse.Namespace, labellers: Labellers, standings: Standings, says: Reporter, progress: Progress
-) -> None:
+def _job(args: argparse.Namespace, labellers: Labellers, run: str) -> Job:
+    names = tuple(name for name in ("csv", "preview") if getattr(args, name))
+    settings = settings_id(labellers.recipe(args))
+    return Job(args.input.absolute(), args.output.absolute(), settings, names, args.retry_failed, args.debug, run)
+
+
+def _run(args: argparse.Namespace, labellers: Labellers, desk: Desk, standings: Standings) -> None:
     """The run proper, under the lock; whatever ends it, the summary is written."""
+    says, folders = desk.says, _folders(desk.job, standings)
     try:
-        names = tuple(name for name in ("csv", "preview") if getattr(args, name))
-        settings = settings_id(labellers.recipe(args))
-        job = Job(args.input.absolute(), args.output.absolute(), settings, names, args.retry_failed, args.debug)
-        todo = _plan(job, standings, progress)[: args.limit]
-        if todo:
-            _work(todo, job, labellers.load(args, progress), standings, says, progress)
+        _remove_leftovers(folders)
+        if desk.plan(args.limit):
+            _work(args, labellers, desk)
     except (CancelledError, KeyboardInterrupt):
+        desk.release()
         standings.write_if_possible()
         says.result(standings.values(says.pace.done, cancelled=True))
         raise CancelledError(
             f"Cancelled after {says.pace.done} of {says.pace.count} scans; run the same command again to go on."
         ) from None
     except BaseException:
+        desk.release()
         standings.write_if_possible()
         raise
+    finally:
+        _remove_leftovers(folders)  # of workers that were killed
     standings.write(is_over=True)
     says.result(standings.values(says.pace.done, cancelled=False))
     _require_all_done(standings)
 
 
-def _plan(job: Job, standings: Standings, progress: Progress) -> list[Entry]:
-    """The scans to label, in order; how the others stand is known now."""
-    for outcome in standings:
-        progress("looking what is done", 0.0)
-        standings.set(standing(outcome.entry, job))
-    _remove_leftovers({job.output, *(job.outputs(outcome.entry).markups.parent for outcome in standings)})
-    return [outcome.entry for outcome in standings if outcome.state == "waiting"]
+def _work(args: argparse.Namespace, labellers: Labellers, desk: Desk) -> None:
+    """Have the scans worked on by whom the options ask for."""
+    if args.scheduler:
+        from .cluster import work_on_cluster
 
+        work_on_cluster(desk, args, labellers)
+    elif args.workers > 1:
+        from .pool import work_in_pool
 
-def _work(
-    todo: Sequence[Entry], job: Job, labeller: LabellerLike, standings: Standings, says: Reporter, progress: Progress
-) -> None:
-    """Label the scans one by one, except those whose place has changed since they were planned."""
-    says.start(len(todo))
-    for entry in todo:
-        standings.write_if_due()
-        says.scan_started(entry.relative)
-        outcome = standing(entry, job)
-        if outcome.state == "waiting":
-            outcome = work(entry, job, labeller, progress)
-        standings.set(outcome)
-        says.scan_ended(outcome)
+        work_in_pool(desk, args, labellers, args.workers)
+    else:
+        work_alone(desk, labellers.load(args, desk.progress))
 
 
 def _require_folder(root: Path) -> None:
@@ -136,6 +136,11 @@ def _make_folder(output: Path) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"The output folder {output} cannot be made ({reason}); choose another one.") from error
+
+
+def _folders(job: Job, standings: Standings) -> set[Path]:
+    """Where this program writes."""
+    return {job.output, *(job.outputs(outcome.entry).markups.parent for outcome in standings)}
 
 
 def _remove_leftovers(folders: Iterable[Path]) -> None:

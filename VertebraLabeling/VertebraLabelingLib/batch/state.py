@@ -1,30 +1,32 @@
-"""What a batch run leaves in the run record of each scan, and what the next run makes of it.
+"""What the manifest and the files at a scan's place come to, and how the row of a scan changes.
 
-The record lies beside the other outputs and is written last, at once: it says all that has to be known to go on after
-any end of the process.  A record is *begun* (exit_code null), *failed* or *done*.
+The manifest is the truth on the state.  The run record beside a result only says what that was made from: by it a
+result is known again when it was moved into place just before a crash, or when the manifest is lost.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.anatomy import Level
 from ..core.errors import UsageError
-from ..core.files import atomic_write
-from ..record import record_text
+from .manifest import Row
 
 if TYPE_CHECKING:
     from ..outputs import OutputPaths
     from ..record import Recipe
 
-MAX_ABRUPT_ENDS = 2
-"""So often may the process die at a scan (crash, killed for memory) before the scan counts as failed."""
+MAX_DEATHS = 3
+"""So often may the process die under a scan (crash, killed for memory) before the scan counts as failed."""
+MAX_ATTEMPTS = 10
+"""So often may a scan be begun and not end when nobody can tell whether it was its own fault."""
 CORRECTED = "The points were changed after they were written (by hand?) and were kept as they are"
 
 
@@ -47,81 +49,93 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Record:
-    """A run record as a batch run writes it; values: all of the JSON file."""
+class Result:
+    """What came of the work on a scan, small enough to be sent.
 
-    values: Mapping[str, Any] = field(repr=False)
+    exit_code: 0 or that of the failure, with its sentence.  told: `told_by` the record.  markups_sha256: None for none.
+    """
 
-    @property
-    def exit_code(self) -> int | None:
-        """None while the scan is worked on."""
-        code: int | None = self.values["exit_code"]
-        return code
-
-    @property
-    def identity(self) -> Identity:
-        """What it was made from."""
-        return Identity(self.values["batch"]["input"], self.values["batch"]["settings"])
-
-    @property
-    def markups_sha256(self) -> str | None:
-        """Hash of the markups that a batch run wrote last, whatever became of the scan since."""
-        digest: str | None = self.values["batch"]["markups_sha256"]
-        return digest
-
-    @property
-    def files(self) -> frozenset[str]:
-        """Names of the outputs, as `OutputPaths.named` has them, that are a batch run's own to replace."""
-        return frozenset(self.values["batch"]["files"])
-
-    @property
-    def begun(self) -> int:
-        """How often in a row a run began with the scan and did not end."""
-        return int(self.values["batch"].get("begun", 0))
+    exit_code: int
+    message: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    markups_sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class Found:
     """What lies at a scan's place in the output folder.
 
-    record: None when there is none of a batch run.  existing: names of the output files that are there.
+    row: what the manifest knows, None for nothing.  existing: names of the output files that are there.
+    markups_sha256: hash of the markups that are there.  recorded_sha256: what the record beside says they should have.
     """
 
-    record: Record | None
+    row: Row | None
     existing: tuple[str, ...]
     markups_sha256: str | None
+    recorded_sha256: str | None = None
+
+    @property
+    def was_changed(self) -> bool:
+        """Whether the markups are not as a batch run wrote them."""
+        own = {self.row.markups_sha256 if self.row else None, self.recorded_sha256}
+        return self.row is not None and self.markups_sha256 is not None and self.markups_sha256 not in own
 
 
-def look(outputs: OutputPaths) -> Found:
-    """See what earlier runs, or the user, have left."""
+def look(outputs: OutputPaths, row: Row | None, scan: str) -> Found:
+    """See what earlier runs, or the user, have left; a scan that the manifest does not know is known by its record."""
     named = outputs.named()
-    existing = tuple(name for name, path in named.items() if path.exists())
+    record = read_record(named["record"])
+    if row is None and record is not None:
+        row = adopted(record, scan)
     digest = file_sha256(outputs.markups) if outputs.markups.is_file() else None
-    return Found(read_record(named["record"]), existing, digest)
+    return Found(row, existing(outputs), digest, record and record["batch"]["markups_sha256"])
 
 
-def read_record(path: Path) -> Record | None:
-    """The record at `path`; None where there is none, or one that no batch run wrote."""
+def existing(outputs: OutputPaths) -> tuple[str, ...]:
+    """Names of the output files that are there."""
+    return tuple(name for name, path in outputs.named().items() if path.exists())
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The run record at `path`; None where there is none, or one that no batch run wrote."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        record = Record(values)
-        complete = record.exit_code != 0 or _is_labelling(values["labelling"])
-        known = (record.identity, record.markups_sha256, record.files, record.begun)
-        return record if complete and known else None
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = adopted(values, "") and isinstance(values["batch"]["markups_sha256"], str | None)
+        return values if known else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _is_labelling(values: Mapping[str, Any]) -> bool:
-    """Whether there is what the tables tell; one of the errors of `read_record` where not even the keys are there."""
-    points = [(Level[point["level"]], float(point["probability"])) for point in values["points"]]
-    return len(points) > 0 and isinstance(values["remarks"], list) and isinstance(values["level_certain"], bool)
+def adopted(record: Mapping[str, Any], scan: str) -> Row:
+    """The row of a scan by a record alone, also by one of version 0.1, which had no manifest.
+
+    That left records of scans that had failed (exit_code not 0) or were only begun (None).
+    """
+    code, batch = record["exit_code"], record["batch"]
+    state = {0: "done", None: "waiting"}.get(code, "failed")
+    begun = int(batch.get("begun", 0)) if code is None else 0
+    return Row(
+        scan, state, code, str(record.get("message", "")), begun, begun, input=batch["input"],
+        settings=batch["settings"], markups_sha256=batch["markups_sha256"], files=tuple(batch["files"]),
+        seconds=record.get("seconds", {}), told=told_by(record) if code == 0 else {},
+    )  # fmt: skip
 
 
-def write_record(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a record whole or not at all."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(record_text(values), encoding="utf-8")
+def told_by(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tables need of a run record; KeyError, TypeError or ValueError where it does not tell it."""
+    labelling = record["labelling"]
+    points = [_point(values) for values in labelling["points"]]
+    if not points or not isinstance(labelling["level_certain"], bool):
+        raise ValueError("no labelling")
+    kept = {name: labelling[name] for name in ("summary", "level_certain")}
+    kept |= {"remarks": list(labelling["remarks"]), "points": points}
+    return {"notes": list(record["notes"]), "labelling": kept}
+
+
+def _point(values: Mapping[str, Any]) -> dict[str, Any]:
+    level, probability = Level[values["level"]].name, float(values["probability"])
+    return {"level": level, "probability": probability, "confirmed": values.get("confirmed", False)}
 
 
 def decide(found: Found, identity: Identity, wanted: int, retry_failed: bool) -> Action:
@@ -130,59 +144,65 @@ def decide(found: Found, identity: Identity, wanted: int, retry_failed: bool) ->
     Files that no batch run wrote, and markups that were changed since, are never replaced.  Outputs that could not be
     written are no failure of the scan, so it is tried again.
     """
-    record = found.record
-    if not set(found.existing) <= (record.files if record else set()):
+    row = found.row
+    if not set(found.existing) <= set(row.files if row else ()):
         return Action.REFUSE
-    if record is None:
+    if row is None:
         return Action.LABEL
-    same_input = record.identity.input == identity.input
-    if record.exit_code is None and record.begun >= MAX_ABRUPT_ENDS and same_input and not retry_failed:
+    no_reason_to_retry = row.input == identity.input and not retry_failed
+    if no_reason_to_retry and in_vain(row) and is_hopeless(row):
         return Action.GIVE_UP
-    if record.exit_code not in (None, 0, UsageError.exit_code) and same_input and not retry_failed:
+    if no_reason_to_retry and row.state == "failed" and row.exit_code != UsageError.exit_code:
         return Action.SKIP
-    if record.exit_code == 0 and record.identity == identity and len(found.existing) == wanted:
+    if row.state == "done" and _identity(row) == identity and len(found.existing) == wanted:
         return Action.SKIP
-    return Action.KEEP if was_changed(found) else Action.LABEL
+    return Action.KEEP if found.was_changed else Action.LABEL
 
 
-def was_changed(found: Found) -> bool:
-    """Whether the markups are not as a batch run wrote them.
+def in_vain(row: Row | None) -> int:
+    """How often the work on a scan was begun and did not end."""
+    return row.attempts if row and row.state in ("waiting", "running") else 0
 
-    Markups beside a record that was only begun come from a run that ended between the two files.
+
+def is_hopeless(row: Row) -> bool:
+    """Whether a scan has been begun in vain too often."""
+    return row.deaths >= MAX_DEATHS or row.attempts >= MAX_ATTEMPTS
+
+
+def _identity(row: Row) -> Identity:
+    return Identity(row.input, row.settings)
+
+
+# --- how a row changes ------------------------------------------------------------------------------------------------
+
+
+def begun(row: Row, identity: Identity, files: tuple[str, ...], worker: str, charged: bool) -> Row:
+    """The work on a scan begins; files: names of the outputs to come.
+
+    charged: count a death in advance, where nobody is left to count it when the process dies.
     """
-    if found.record is None or found.markups_sha256 is None:
-        return False
-    written = found.record.markups_sha256
-    if written is None and found.record.exit_code is None:
-        return False
-    return found.markups_sha256 != written
+    goes_on = in_vain(row) and row.input == identity.input
+    attempts, deaths = (row.attempts, row.deaths) if goes_on else (0, 0)
+    return replace(
+        row, state="running", exit_code=None, message="", attempts=attempts + 1, deaths=deaths + charged, worker=worker,
+        begun_utc=_now(), ended_utc=None, input=identity.input, settings=identity.settings,
+        files=tuple(sorted({*row.files, *files})),
+    )  # fmt: skip
 
 
-def begin(outputs: OutputPaths, found: Found, identity: Identity, head: Mapping[str, Any]) -> None:
-    """Note that the work on a scan begins; `head`: the values that every record has."""
-    earlier, named = found.record, outputs.named()
-    count = 1 + (earlier.begun if earlier and earlier.identity.input == identity.input else 0)
-    batch = batch_values(identity, earlier, named) | {"begun": count}
-    write_record(named["record"], {**head, "exit_code": None, "batch": batch})
+def ended(row: Row, result: Result, written: tuple[str, ...]) -> Row:
+    """The work has ended, well or not; written: names of the outputs that are a batch run's own now."""
+    state = "failed" if result.exit_code else "done"
+    return replace(
+        row, state=state, exit_code=result.exit_code, message=result.message, deaths=0, ended_utc=_now(),
+        seconds=result.seconds, markups_sha256=result.markups_sha256 or row.markups_sha256, told=result.told,
+        files=tuple(sorted(written)),
+    )  # fmt: skip
 
 
-def restore(path: Path, found: Found) -> None:
-    """The record as it was before `begin`; a scan that was cancelled did not end abruptly."""
-    if found.record is not None:
-        write_record(path, found.record.values)
-        return
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"{path} cannot be removed ({reason}); choose another output place.") from error
-
-
-def batch_values(identity: Identity, earlier: Record | None, written: Iterable[str]) -> dict[str, Any]:
-    """What `Record` needs beyond what every run record has; written: names of outputs that belong to it now."""
-    files = sorted({*written, "record"} | (earlier.files if earlier else set()))
-    digest = earlier.markups_sha256 if earlier else None
-    return {"input": identity.input, "settings": identity.settings, "markups_sha256": digest, "files": files}
+def died(row: Row) -> Row:
+    """The process has ended under the scan: it waits for another try."""
+    return replace(row, state="waiting", deaths=row.deaths + 1)
 
 
 def settings_id(recipe: Recipe) -> str:
@@ -195,3 +215,7 @@ def settings_id(recipe: Recipe) -> str:
 def file_sha256(path: Path) -> str:
     """Hash of a file's content."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

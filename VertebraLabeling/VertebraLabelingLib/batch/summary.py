@@ -14,7 +14,6 @@ from ..core.errors import UsageError
 from ..core.files import atomic_write
 from ..core.labelling import UNCERTAIN_BELOW
 from .discover import Entry
-from .state import Record
 
 STATES = ("failed", "waiting", "done")
 COLUMNS = (
@@ -27,8 +26,8 @@ COLUMNS = (
 class Outcome:
     """What became of a scan, in this run or an earlier one.
 
-    state: one of STATES.  exit_code: None while waiting.  values: the run record of a labelling, {} without one.
-    remark: what this run has to add.
+    state: one of STATES.  exit_code: None while waiting.  values: what `state.told_by` the run record, and its seconds;
+    {} without one.  remark: what this run has to add.
     """
 
     entry: Entry
@@ -37,14 +36,6 @@ class Outcome:
     message: str = ""
     values: dict[str, Any] = field(default_factory=dict, repr=False)
     remark: str = ""
-
-    @classmethod
-    def from_record(cls, entry: Entry, record: Record, remark: str = "") -> Outcome:
-        """Outcome of a scan that was done or has failed."""
-        values = dict(record.values)
-        if record.exit_code == 0:
-            return cls(entry, "done", 0, values=values, remark=remark)
-        return cls(entry, "failed", record.exit_code, str(values.get("message", "")), values, remark)
 
     @property
     def points(self) -> list[dict[str, Any]]:

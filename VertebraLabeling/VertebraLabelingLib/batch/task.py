@@ -1,37 +1,24 @@
-"""One scan of a batch run: what lies at its place already, and the way from the file to its outputs or its failure."""
+"""One scan of a batch run: the way from the file to its outputs or its failure, in whatever process.
+
+What becomes of the scan is told by the `Result` alone; only the process that has the manifest notes it.
+"""
 
 from __future__ import annotations
 
 import os
 import traceback
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .. import __version__
 from ..core.errors import CancelledError, VertebraLabelingError, is_disk_full
 from ..core.progress import Progress, part
-from ..outputs import OutputPaths, Writer, write_together, writers
-from ..record import FORMAT, record_path, run_record, settings_values
+from ..outputs import OutputPaths, write_together, writers
+from ..record import record_path, record_text, run_record
 from .discover import Entry
-from .state import (
-    CORRECTED,
-    Action,
-    Found,
-    Identity,
-    Record,
-    batch_values,
-    begin,
-    decide,
-    file_sha256,
-    look,
-    restore,
-    was_changed,
-    write_record,
-)
-from .summary import Outcome
+from .lock import is_current
+from .state import Identity, Result, file_sha256, told_by
 
 if TYPE_CHECKING:
     from ..core.scan import Scan
@@ -39,12 +26,6 @@ if TYPE_CHECKING:
     from ..record import RunSettings
 
 _LONGEST_REASON = 300
-_FOREIGN = "{names} of this scan lie in the output folder and are not of a batch run; move them away and run again."
-_DIED = (
-    "The program ended abruptly {count} times while it worked on this scan (killed for memory, or a crash); crop the "
-    "scan to the spine, or use --retry-failed to try again."
-)
-_KEPT = f"{CORRECTED}, though input, settings or wanted outputs are others now; move them away to have them made again."
 
 
 class LabellerLike(Protocol):
@@ -61,9 +42,10 @@ class LabellerLike(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all scans of a run.
+    """What is the same for all scans of a run; it is sent to every worker.
 
     root, output: absolute folders.  settings: the `settings_id`.  names: the outputs wanted, of "csv" and "preview".
+    run: the name of the run, see `lock.is_current`.
     """
 
     root: Path
@@ -72,6 +54,7 @@ class Job:
     names: tuple[str, ...]
     retry_failed: bool
     debug: bool
+    run: str = ""
 
     def outputs(self, entry: Entry) -> OutputPaths:
         """Where the results of a scan go."""
@@ -90,87 +73,66 @@ class Job:
                 text = text.replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
         return text
 
-
-def standing(entry: Entry, job: Job) -> Outcome:
-    """What became of the scan so far; "waiting" when it is to be labelled."""
-    outputs = job.outputs(entry)
-    try:
-        outputs.check(entry.path)
-        found = look(outputs)
-    except VertebraLabelingError as error:
-        return Outcome(entry, "failed", error.exit_code, job.without_folders(str(error)))
-    except OSError as error:
-        reason = error.strerror or error
-        return Outcome(entry, "failed", 2, f"The outputs of an earlier run cannot be read ({reason}); move them away.")
-    return _judged(entry, found, decide(found, job.identity(entry), len(outputs.named()), job.retry_failed))
+    def require_current(self) -> None:
+        """CancelledError when the run has ended or another one has the output folder."""
+        if not is_current(self.output, self.run):
+            raise CancelledError(
+                f"Cancelled: the run of this scan has ended, or {self.output} is not seen here; nothing was written."
+            )
 
 
-def _judged(entry: Entry, found: Found, action: Action) -> Outcome:
-    """What an action means for the tables."""
-    record = found.record
-    if action is Action.REFUSE:
-        foreign = sorted(set(found.existing) - (record.files if record else frozenset()))
-        return Outcome(entry, "failed", 2, _FOREIGN.format(names=" and ".join(foreign).capitalize()))
-    if record is None or action is Action.LABEL:
-        return Outcome(entry)
-    if action is Action.GIVE_UP:
-        return Outcome(entry, "failed", 1, _DIED.format(count=record.begun))
-    if action is Action.KEEP:
-        kept = dict(record.values) if record.exit_code == 0 else {}
-        return Outcome(entry, "done", 0, values=kept, remark=_KEPT)
-    return Outcome.from_record(entry, record, f"{CORRECTED}." if was_changed(found) else "")
+@dataclass(frozen=True)
+class Assignment:
+    """A scan to work on.
+
+    identity: what its result will be made from, looked up before it is read.
+    files: names of the outputs that will be a batch run's own.
+    alone: whether nothing else should be done beside it, because a process died under it before.
+    """
+
+    entry: Entry
+    identity: Identity
+    files: tuple[str, ...]
+    alone: bool
 
 
-def work(entry: Entry, job: Job, labeller: LabellerLike, progress: Progress) -> Outcome:
-    """Label a scan and write its outputs and its record; a failure becomes an outcome with its sentence.
+Read = Callable[[Entry, Progress], "Scan"]
+"""Gives the scan of an entry; errors as `read_scan`."""
 
-    Raises CancelledError, KeyboardInterrupt, and UsageError when the disk is full, everything being as it was before;
-    also UsageError when not even the record can be written.
+
+def read_entry(entry: Entry, progress: Progress) -> Scan:
+    """Read the scan now."""
+    from ..core.readers import read_scan
+
+    progress("reading", 0.0)
+    return read_scan(entry.path, subfolders=False)
+
+
+def work(assignment: Assignment, job: Job, labeller: LabellerLike, read: Read, progress: Progress) -> Result:
+    """Read and label a scan and write its outputs; a failure becomes a result with its sentence.
+
+    Raises CancelledError and KeyboardInterrupt, and UsageError when the disk is full, which it would be for all others,
+    and the time that they take is lost; then nothing was written.
     """
     from ..engines.device import memory_guard
     from ..pipeline import Stopwatch
 
-    outputs, identity, watch = job.outputs(entry), job.identity(entry), Stopwatch()
-    record = record_path(outputs.markups)
-    with suppress(OSError):  # writing the record says why
-        record.parent.mkdir(parents=True, exist_ok=True)
-    found = look(outputs)
-    begin(outputs, found, identity, _head(entry, labeller))
+    watch = Stopwatch()
     try:
         with memory_guard(), watch.stage("all"):
-            batch = batch_values(identity, found.record, outputs.named())
-            values = _label(entry, job, labeller, batch, progress)
-        return Outcome.from_record(entry, Record(values))
-    except (CancelledError, KeyboardInterrupt):
-        restore(record, found)
+            return _labelled(assignment, job, labeller, read, progress)
+    except CancelledError:
         raise
     except Exception as error:
-        if is_disk_full(error):  # it would be for all others, and the time that they take is lost
-            restore(record, found)
+        if is_disk_full(error):
             raise
         if job.debug:
             traceback.print_exc()
-        code, message = _reason(error)
-        values = {
-            **_head(entry, labeller), "exit_code": code, "message": job.without_folders(message),
-            "seconds": {"all": round(watch.seconds["all"], 3)}, "batch": batch_values(identity, found.record, ()),
-        }  # fmt: skip
-        write_record(record, values)
-        return Outcome.from_record(entry, Record(values))
+        code, message = reason(error)
+        return Result(code, job.without_folders(message), {"all": round(watch.seconds["all"], 3)})
 
 
-def _head(entry: Entry, labeller: LabellerLike) -> dict[str, Any]:
-    """What the record of a scan without a labelling says."""
-    return {
-        "format": FORMAT,
-        "created_utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": {"vertebra-labeling": __version__},
-        "settings": settings_values(labeller.settings()),
-        "input": {"name": entry.path.name},
-    }
-
-
-def _reason(error: Exception) -> tuple[int, str]:
+def reason(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence of what stopped a scan."""
     if isinstance(error, VertebraLabelingError):
         return error.exit_code, str(error)
@@ -181,30 +143,42 @@ def _reason(error: Exception) -> tuple[int, str]:
     )
 
 
-def _label(entry: Entry, job: Job, labeller: LabellerLike, batch: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Read, label and write a scan; returns its record, with the values `batch` of `batch_values` in it."""
-    from ..core.readers import read_scan
+def _labelled(assignment: Assignment, job: Job, labeller: LabellerLike, read: Read, progress: Progress) -> Result:
     from ..pipeline import Stopwatch
 
-    watch = Stopwatch()
-    progress("reading", 0.0)
+    watch, entry = Stopwatch(), assignment.entry
     with watch.stage("read"):
-        scan = read_scan(entry.path, subfolders=False)
+        scan = read(entry, progress)
     result = labeller.label(scan, part(progress, 0.10, 0.95))
     progress("writing", 0.95)
     record = run_record(result.scan, result.labelling, labeller.settings(), watch.seconds | result.seconds)
-    values = record | {"batch": batch}
-    _write(job.outputs(entry), result, values)
-    return values
+    with watch.stage("write"):
+        digest = _write(assignment, job, result, record)
+    seconds = record["seconds"] | {"write": round(watch.seconds["write"], 3)}
+    return Result(0, "", seconds, told_by(record), digest)
 
 
-def _write(outputs: OutputPaths, result: LabelledScan, values: dict[str, Any]) -> None:
-    """Write all outputs, the record as the last one; it gets the hash of the markups, to know them again."""
-    chosen = writers(outputs, result, values)
-    write_markups: Writer = chosen[outputs.markups]
+def _write(assignment: Assignment, job: Job, result: LabelledScan, record: dict[str, Any]) -> str:
+    """Write all outputs; returns the hash of the markups.
 
-    def remember(path: Path) -> None:
+    The record has that hash and is moved into place first: whatever end the process comes to then, it tells markups of
+    this program from such as the user has corrected.
+    """
+    outputs = job.outputs(assignment.entry)
+    chosen = writers(outputs, result, record)
+    write_markups = chosen.pop(outputs.markups)
+    record["batch"] = {**vars(assignment.identity), "files": sorted(assignment.files)}
+
+    def write_record(path: Path) -> None:
+        draft = path.with_name(outputs.markups.name)
+        write_markups(draft)
+        record["batch"]["markups_sha256"] = file_sha256(draft)
+        path.write_text(record_text(record), encoding="utf-8")
+
+    def write_last(path: Path) -> None:
         write_markups(path)
-        values["batch"]["markups_sha256"] = file_sha256(path)
+        job.require_current()  # all are moved next
 
-    write_together(chosen | {outputs.markups: remember})
+    first = {record_path(outputs.markups): write_record}
+    write_together(first | {path: w for path, w in chosen.items() if path not in first} | {outputs.markups: write_last})
+    return str(record["batch"]["markups_sha256"])

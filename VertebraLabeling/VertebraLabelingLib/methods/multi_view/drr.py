@@ -13,6 +13,9 @@ more than `SLAB_CLIMB` voxels from one to the next, which blurs less than the li
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -24,8 +27,8 @@ from .settings import MultiViewSettings
 
 SLAB_CLIMB = 0.75
 MAX_SLAB_PLANES = 8
-CPU_CHUNK, DEVICE_CHUNK = 2**19, 2**26
-"""Sampled values held at once, besides the volume: on the CPU what its caches take."""
+CPU_CHUNK, DEVICE_CHUNK = 2**20, 2**26
+"""Sampled values held at once, besides the volume: on the CPU per thread, and what its caches take."""
 SEEN_MM = 1.0
 """A pixel whose integral is below this sees nothing."""
 CLIP = 4.0
@@ -74,7 +77,7 @@ def line_integrals(
     optics = _Optics.of(views, attenuation, spacing_mm)
     lines = attenuation.permute(3, 4, 0, 1, 2).reshape(shape_zyx[1] * shape_zyx[2], -1).contiguous()
     chunk = chunk or (CPU_CHUNK if attenuation.device.type == "cpu" else DEVICE_CHUNK)
-    images = torch.stack([_image(lines, optics, angle, chunk) for angle in views.angles_rad.tolist()])
+    images = torch.stack(_of_each(views, lambda angle: _image(lines, optics, angle, chunk), attenuation.device))
     lengths = optics.lengths_mm()
     images = images.view(len(views), len(lengths), batch, channels, -1).permute(2, 0, 3, 1, 4)
     return (images * lengths).contiguous()
@@ -139,6 +142,37 @@ class _Optics:
     def enlargement(self, depths_mm: Tensor) -> Tensor:
         """How much farther apart rays are at a depth than at the axis; not positive behind the source."""
         return 1 + depths_mm / self.source_axis_mm
+
+
+def _of_each(views: Views, image: Callable[[float], Tensor], device: torch.device) -> list[Tensor]:
+    """The image of every angle; on the CPU as many at once as torch has threads.
+
+    One operation is too short to be shared by threads: where another program has a core, all wait for the slowest.
+    """
+    angles = views.angles_rad.tolist()
+    threads = min(torch.get_num_threads(), len(angles)) if device.type == "cpu" else 1
+    if threads == 1:
+        return [image(angle) for angle in angles]
+    inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    def alone(angle: float) -> Tensor:
+        """A new thread knows nothing of the modes of this one."""
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+            return image(angle)
+
+    with _undivided_operations(), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(alone, angles))
+
+
+@contextmanager
+def _undivided_operations() -> Iterator[None]:
+    """Every operation on one thread, in threads that start within."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _image(lines: Tensor, optics: _Optics, angle_rad: float, chunk: int) -> Tensor:
