@@ -45,10 +45,13 @@ BUILD = {
     "corridor": corridor.curve.build_network,
     "sites": sites.method.build_network,
     "integral-regression": integral_regression.method.build_network,
+    "global-to-local": global_to_local.method.build_network,
 }
 LIBRARY = Path(predict.__file__).parents[1]
 VOXEL_TOLERANCE = 1e-3
 LOGIT_TOLERANCE = 2e-3
+# displacements are mm on a grid of 4 mm
+TOLERANCES = {"coordinates": VOXEL_TOLERANCE, "displacements_mm": 4 * VOXEL_TOLERANCE}
 WITHOUT = """
 import sys
 class Blocker:
@@ -88,7 +91,7 @@ def test_both_engines_give_the_same_numbers(model, window):
     assert by_torch.keys() == by_onnx.keys()
     for name, expected in by_torch.items():
         assert by_onnx[name].dtype == expected.dtype == np.float32
-        tolerance = VOXEL_TOLERANCE if name == "coordinates" else LOGIT_TOLERANCE
+        tolerance = TOLERANCES.get(name, LOGIT_TOLERANCE)
         np.testing.assert_allclose(by_onnx[name], expected, rtol=0, atol=tolerance, err_msg=name)
 
 
