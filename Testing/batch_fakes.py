@@ -117,8 +117,8 @@ def write_volume(path: Path, kind: int = 0) -> Path:
 
 
 def batch_args(source: Path, output: Path, *more: object):
-    """Options of a quiet run without pictures, which take most of the time."""
-    words = ["batch", "--input", source, "--output", output, "--no-preview", "--quiet", *more]
+    """Options of a quiet run without what takes most of the time: pictures, and torch to look for a GPU."""
+    words = ["batch", "--input", source, "--output", output, "--no-preview", "--quiet", "--device", "cpu", *more]
     return predict.parser().parse_args([str(word) for word in words])
 
 

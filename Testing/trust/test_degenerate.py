@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 from dicom_folder import THICKNESS_MM, write_series
@@ -125,29 +127,74 @@ def test_voxels_that_are_elsewhere_or_no_file_are_refused(tmp_path, suffix):
     path = written(tmp_path / f"a{suffix}", image_of(trunk_hu()))
     header = path.read_bytes()
     data = next(p for p in tmp_path.iterdir() if p != path)
-    for name in (b"missing.raw", b"/dev/zero", b"."):
+    for name in (b"missing.raw", b"/dev/zero", b".", b" "):
         path.write_bytes(header.replace(data.name.encode(), name))
         with pytest.raises(InputError, match="is no file"):
             read_scan(path)
 
 
+SPELLINGS = {
+    "colon": (".mhd", b"ElementDataFile = ", b"ElementDataFile : "),
+    "indented": (".mhd", b"ElementDataFile = ", b"\t ElementDataFile ="),
+    "empty line": (".mhd", b"ElementDataFile = ", b"\n\nElementDataFile = "),
+    "other order": (".mhd", b"ObjectType = Image\n", b"BinaryData = True\n"),
+    "large letters": (".nhdr", b"data file: ", b"Data File: "),
+    "one word": (".nhdr", b"data file: ", b"datafile: "),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_the_file_with_the_voxels_is_known_in_all_spellings(tmp_path, name):
+    """Large enough for the header alone to be too small for all voxels."""
+    suffix, old, new = SPELLINGS[name]
+    hu = np.tile(trunk_hu(), (2, 3, 3))
+    path = replaced(written(tmp_path / f"a{suffix}", image_of(hu)), old, new)
+    np.testing.assert_array_equal(read_scan(path).hu, hu)
+    (data,) = (p for p in tmp_path.iterdir() if p != path)
+    data.unlink()
+    with pytest.raises(InputError, match="is no file"):
+        read_scan(path)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("number", [np.int16, np.float32, np.float64])
+def test_what_lies_behind_the_last_voxel_is_no_harm(tmp_path, pack, number):
+    path = written(tmp_path / "a.nii", image_of(trunk_hu().astype(number)))
+    path = path.rename(tmp_path / ("a.nii" if pack is bytes else "a.nii.gz"))
+    path.write_bytes(pack(path.read_bytes() + b"abc"))
+    np.testing.assert_array_equal(read_scan(path).hu, trunk_hu())
+
+
 # --- DICOM ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("no_network")
-def test_missing_dicom_slices_are_filled_with_a_note_or_refused(tmp_path):
-    one, many = write_series(tmp_path / "one"), write_series(tmp_path / "many")
-    one[10].unlink()
-    for path in many[10:13]:
-        path.unlink()
-    with pytest.raises(InputError, match="missing"):
-        read_scan(tmp_path / "many")
-    with pytest.raises(InputError, match="missing"):  # 12 mm: more than the hole that may be filled
-        read_scan(tmp_path / "one")
-    thin = write_series(tmp_path / "thin", tags={"0020|0032": "0\\0\\0"})
-    assert len(thin) == len(trunk_hu())
+def write_stack(folder, hu, places_mm):
+    """One slice at each height."""
+    for number, (image, place) in enumerate(zip(hu, places_mm, strict=True)):
+        tags = {"0020|0032": f"-70\\-60\\{place}", "0008|0018": f"1.2.3.1.{number}"}
+        write_series(folder, image[None], f"s{number}", tags)
+    return folder
+
+
+def test_a_missing_dicom_slice_is_filled_with_a_note(tmp_path):
+    hu, rest = trunk_hu(), np.delete(np.arange(30), 10)
+    scan = read_scan(write_stack(tmp_path, hu[rest], 4.0 * rest))
+    (note,) = scan.notes
+    assert "4.00 to 8.00 mm" in note
+    np.testing.assert_allclose(scan.hu[10], (hu[9].astype(float) + hu[11]) / 2)
+    np.testing.assert_array_equal(scan.hu[rest], hu[rest])
+
+
+def test_a_hole_that_could_hide_a_vertebra_is_refused(tmp_path):
+    rest = np.delete(np.arange(30), 10)
+    with pytest.raises(InputError, match=r"missing.*12.0 mm"):
+        read_scan(write_stack(tmp_path, trunk_hu()[rest], 6.0 * rest))
+
+
+def test_slices_that_all_lie_at_one_place_are_no_volume(tmp_path):
+    write_series(tmp_path, tags={"0020|0032": "0\\0\\0"})
     with pytest.raises(InputError, match="only 1 slice"):
-        read_scan(tmp_path / "thin")
+        read_scan(tmp_path)
 
 
 @pytest.mark.usefixtures("no_network")
@@ -159,13 +206,9 @@ def test_dicom_without_rescale_is_corrected(tmp_path):
 
 def test_places_that_hardly_differ_do_not_make_a_tower_of_slices(tmp_path):
     """Slices 0.02 mm apart and then 6 mm: even spacing would mean thousands of slices."""
-    for number in range(24):
-        place = 0.02 * number if number < 16 else 6.0 * (number - 15)
-        write_series(tmp_path, trunk_hu()[number : number + 1], f"s{number}", {
-            "0020|0032": f"-70\\-60\\{place}", "0008|0018": f"1.2.3.1.{number}"
-        })  # fmt: skip
+    places_mm = [0.02 * number if number < 16 else 6.0 * (number - 15) for number in range(24)]
     with pytest.raises(InputError, match="missing"):
-        read_scan(tmp_path)
+        read_scan(write_stack(tmp_path, trunk_hu()[:24], places_mm))
 
 
 def test_an_oblique_series_is_read_at_its_places(tmp_path):

@@ -31,6 +31,7 @@ def folder(series, tmp_path) -> Path:
 def test_other_series_and_objects_do_not_disturb(folder):
     write_series(folder / "thick", trunk_hu()[::3], "t", {"0020|000e": "1.2.3.2"})
     write_series(folder, trunk_hu()[:5], "mr", {"0020|000e": "1.2.3.3", "0008|0060": "MR"})
+    write_series(folder, trunk_hu()[:1], "far", {"0020|000e": "1.2.3.5", "0008|0060": "MR", "0020|0032": "1e9\\0\\0"})
     write_series(folder, trunk_hu()[:2], "loc", {"0020|000e": "1.2.3.4", "0008|0008": "ORIGINAL\\PRIMARY\\LOCALIZER"})
     written(folder / "picture.png", image_of(np.zeros((9, 9), np.uint8), (1.0, 1.0)))
     for name, content in {"DICOMDIR": b"DICM" * 40, "README": b"read me", "a.dcm": b"", "b.dcm": bytes(200)}.items():

@@ -120,6 +120,15 @@ def test_a_field_that_ends_the_library_is_refused(worker, originals, field, tmp_
     assert "too long" in answer["message"]
 
 
+@pytest.mark.parametrize("kind", [".mha", ".mhd"])
+@pytest.mark.parametrize("number", [b"-1", b"0", b"11", b"300", b"9" * 20, b"9" * 5000])
+def test_a_number_of_dimensions_that_ends_the_library_is_refused(worker, originals, kind, number, tmp_path):
+    data, _, beside = originals[kind]
+    answer = worker.run(put(tmp_path, kind, data.replace(b"NDims = 3", b" NDims : " + number, 1), beside))
+    assert answer["code"] == 3
+    assert "dimensions" in answer["message"]
+
+
 def test_a_long_comment_is_no_harm(worker, originals, tmp_path):
     data, _, beside = originals[".nrrd"]
     longer = data.replace(b"kinds: ", b"# " + b"A" * 5000 + b"\nnote:=" + b"B" * 5000 + b"\nkinds: ", 1)

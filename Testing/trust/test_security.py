@@ -29,6 +29,7 @@ BAD_CALLS = {
     "subprocess.getoutput", "subprocess.getstatusoutput", "tempfile.mktemp", "socket.socket", "urllib.request.urlopen",
 }  # fmt: skip
 FETCHING = "VertebraLabelingLib/engines/fetch.py"
+MANY_MACHINES = "VertebraLabelingLib/batch/cluster.py"
 CHECKPOINTS = "training/loop.py"
 
 
@@ -112,6 +113,11 @@ def test_only_training_reads_checkpoints_and_without_unpickling_objects():
 def test_only_one_file_of_what_ships_opens_addresses():
     opening = [p for p in SHIPPED if {"urllib.request", "http.client", "socket", "requests", "ftplib"} & imported(p)]
     assert [path.as_posix().endswith(FETCHING) for path in opening] == [True]
+
+
+def test_only_the_batch_on_many_machines_uses_dask():
+    using = [p for p in SHIPPED if {name.partition(".")[0] for name in imported(p)} & {"dask", "distributed"}]
+    assert [path.as_posix().endswith(MANY_MACHINES) for path in using] == [True]
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from batch_fakes import ProcessFakes, batch_args, write_volume
@@ -86,6 +87,23 @@ def test_a_scheduler_that_does_not_answer(place, monkeypatch, address):
     source, output, fakes = place
     with pytest.raises(UsageError, match="No Dask scheduler answers"):
         run.run_batch(batch_args(source, output, "--scheduler", address), fakes)
+
+
+def test_a_worker_that_does_not_see_the_output_folder_is_named(tmp_path):
+    """The run is not cancelled: it goes on, or nobody would ask."""
+    pytest.importorskip("distributed")
+    future = SimpleNamespace(status="error", exception=lambda timeout: CancelledError("Cancelled."))
+    with pytest.raises(UsageError, match="does not see the output folder"):
+        cluster._settle(SimpleNamespace(job=SimpleNamespace(output=tmp_path)), None, future)
+
+
+def test_the_name_of_the_run_is_on_the_disk_before_any_worker_asks_for_it(tmp_path, monkeypatch):
+    """What a process has written to a file that it keeps open, NFS shows to other machines when it is synchronised."""
+    synchronised = []
+    monkeypatch.setattr(os, "fsync", lambda file: synchronised.append((tmp_path / LOCK_NAME).read_text()))
+    with only_run(tmp_path) as name:
+        assert [json.loads(text)["run"] for text in synchronised] == [name]
+    assert synchronised[-1] == ""
 
 
 class TakenOver(ProcessFakes):

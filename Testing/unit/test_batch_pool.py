@@ -11,15 +11,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from batch_fakes import ProcessFakes, batch_args, write_volume
-from VertebraLabelingLib.batch import pool, run
+from VertebraLabelingLib.batch import pool, run, worker
 from VertebraLabelingLib.batch.manifest import Row, opened
 from VertebraLabelingLib.batch.run import SomeFailedError
 from VertebraLabelingLib.batch.state import MAX_DEATHS
 from VertebraLabelingLib.core.errors import CancelledError, MemoryExhaustedError, ModelError, UsageError
+from VertebraLabelingLib.engines import device as devices
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kill -9")
 
@@ -143,6 +145,15 @@ def test_where_memory_lacks_for_all_workers_fewer_do_the_work(tmp_path, notes):
     assert set(states(output).values()) == {"done"} and len(fakes.seen()) == 1
 
 
+def test_where_memory_lacks_for_every_worker_the_run_ends():
+    """Both say so before either of them has ended."""
+    crew = pool.Pool(SimpleNamespace(waiting=3), None, None, 2)
+    first, second = crew._hands = [pool.Hand(number, None, None) for number in range(2)]
+    crew._do_without(first, MemoryExhaustedError("Out of memory."))
+    with pytest.raises(MemoryExhaustedError):
+        crew._do_without(second, MemoryExhaustedError("Out of memory."))
+
+
 @pytest.mark.slow
 def test_networks_that_kill_whoever_loads_them_end_the_run(tmp_path, notes):
     source = scans(tmp_path, "a.nii", "b.nii")
@@ -166,7 +177,7 @@ def test_cancel_ends_all_workers_at_once_and_leaves_scans_as_they_were(tmp_path,
     assert not any(psutil.pid_exists(int(pid)) for pid in fakes.seen())
     assert known(tmp_path / "out", "a").attempts == 0
     flag.unlink()
-    run_pool(tmp_path / "in", ProcessFakes(notes), "--cancel-file", flag)
+    run_pool(tmp_path / "in", ProcessFakes(notes), "--workers", 1)
     assert set(states(tmp_path / "out").values()) == {"done"}
 
 
@@ -217,6 +228,19 @@ def test_the_cores_are_divided(monkeypatch, cores, limit, workers, threads):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", limit)
     assert pool.threads_each(workers) == threads
+
+
+@pytest.mark.parametrize(
+    ("wish", "number", "device"),
+    [("auto", 0, "cuda:0"), ("auto", 3, "cuda:1"), ("cuda", 1, "cuda:1"), ("cuda:1", 0, "cuda:1"), ("cpu", 1, "cpu")],
+)
+def test_the_gpus_are_dealt_out_unless_the_user_names_one(monkeypatch, tmp_path, wish, number, device):
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(device_count=lambda: 2)))
+    monkeypatch.setattr(devices, "choose_engine", lambda name: "torch")
+    monkeypatch.setattr(devices, "choose_device", lambda name, engine: "cuda:0")
+    args = batch_args(tmp_path, tmp_path / "out", "--device", wish)
+    assert worker.with_own_gpu(args, number).device == device
+    assert args.device == wish
 
 
 def test_workers_and_a_scheduler_do_not_go_together(tmp_path):

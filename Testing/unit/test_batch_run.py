@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from batch_fakes import FakeLabeller, run_batch, write_volume
 from VertebraLabelingLib import predict
-from VertebraLabelingLib.batch import lock, state
+from VertebraLabelingLib.batch import desk, lock, state
 from VertebraLabelingLib.batch.manifest import MANIFEST_NAME, Manifest, Row, opened
 from VertebraLabelingLib.batch.run import SomeFailedError
 from VertebraLabelingLib.core.errors import CancelledError, ModelError, UsageError
@@ -272,6 +272,16 @@ def test_a_second_run_does_nothing(place, labeller):
     assert snapshot(output) == before
     assert labeller.loaded == 1, "the networks were loaded for nothing"
     assert rows(output)["bug.nii"]["exit_code"] == "1"
+
+
+def test_results_that_a_network_folder_shows_late_are_known_as_own(place, labeller, monkeypatch):
+    """Of files that another machine has written, NFS may say for a while that they are not there."""
+    with monkeypatch.context() as late:
+        late.setattr(desk, "existing", lambda outputs: ())
+        run_batch(*place, labeller)
+    run_batch(*place, labeller)
+    assert len(labeller.seen) == len(set(labeller.seen)) == 3
+    assert {row["state"] for row in rows(place[1]).values()} == {"done"}
 
 
 def test_changed_input_is_done_again(place, labeller):

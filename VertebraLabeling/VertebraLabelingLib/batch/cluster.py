@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import UsageError, VertebraLabelingError
+from ..core.errors import CancelledError, UsageError, VertebraLabelingError
 from ..core.progress import silent
 from .desk import Desk
 from .state import Result
@@ -107,6 +107,11 @@ def _settle(desk: Desk, assignment: Assignment, future: Future) -> bool:
         desk.died(assignment.entry, "the scheduler has lost it")
     elif isinstance(error, KilledWorker):
         desk.lost(assignment.entry, error.allowed_failures + 1, f"last on {error.last_worker.address}")
+    elif isinstance(error, CancelledError):  # the run has not ended, so the worker could not see that it goes on
+        raise UsageError(
+            f"A Dask worker does not see the output folder {desk.job.output}; make input and output visible there "
+            "under the same paths."
+        ) from error
     elif isinstance(error, VertebraLabelingError):
         raise error
     else:

@@ -107,7 +107,8 @@ class Desk:
     def ended(self, entry: Entry, result: Result) -> None:
         """The work on a scan has ended."""
         row = self._row(entry)
-        row = ended(row, result, self._owned(row, entry))
+        # after a success all files are there, though NFS may not show them yet when another machine has written them
+        row = ended(row, result, self._owned(row, entry) if result.exit_code else row.files)
         self._manifest.put(entry.stem, row)
         del self._before[entry]
         self._settle(_outcome(entry, row))

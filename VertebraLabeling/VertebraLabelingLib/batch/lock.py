@@ -86,8 +86,10 @@ def _owner(file: FileIO) -> str:
 
 def _rewrite(file: FileIO, values: dict[str, object] | None) -> bool:
     """What the file tells people and workers; False when it tells nothing, as on a full disk."""
-    file.truncate(0)
     try:
-        return values is not None and file.write(json.dumps(values).encode()) > 0
+        file.truncate(0)
+        told = values is not None and file.write(json.dumps(values).encode()) > 0
+        os.fsync(file.fileno())  # NFS would show it to the workers of other machines half a minute later
     except OSError:
         return False
+    return told

@@ -163,7 +163,7 @@ class Pool:
 
     def _do_without(self, hand: Hand, error: Exception) -> None:
         """Go on with fewer workers where there is no memory for so many networks; else the error ends the run."""
-        if not isinstance(error, MemoryExhaustedError) or hand.device is not None or len(self._hands) == 1:
+        if not isinstance(error, MemoryExhaustedError) or hand.device is not None or self._size == 1:
             raise error
         self._size -= 1
 

@@ -188,8 +188,9 @@ def with_own_gpu(args: argparse.Namespace, number: int) -> argparse.Namespace:
     """The options with a GPU named where there are several and the user leaves the choice to us."""
     from ..engines.device import choose_device, choose_engine
 
-    engine = choose_engine(args.engine)
-    if args.device not in ("auto", "cuda") or not choose_device(args.device, engine).startswith("cuda"):
+    if args.device not in ("auto", "cuda"):
+        return args
+    if not choose_device(args.device, choose_engine(args.engine)).startswith("cuda"):
         return args
     import torch
 

@@ -21,7 +21,13 @@ _MAX_COMPRESSION = 1100
 _FLOAT32_BYTES = 4
 _HEADER_BYTES = 1 << 16
 _LONGEST_FIELD_BYTES = 900
-_DATA_FILE = re.compile(rb"^(?:ElementDataFile[ \t]*=|data ?file:)[ \t]*([^\r\n]+?)[ \t]*\r?$", re.MULTILINE)
+_METAIMAGE = (".mha", ".mhd")
+_MOST_DIMENSIONS = 10
+_DIMENSIONS = re.compile(rb"^[ \t]*NDims[ \t]*[=:][ \t]*([+-]?\d{1,4000})", re.MULTILINE)
+_DATA_FILE = re.compile(
+    rb"^[ \t]*(?:ElementDataFile[ \t]*[=:]|(?i:data ?file:))[ \t]*([^\r\n]+?)[ \t]*\r?$", re.MULTILINE
+)
+"""In all spellings that the libraries of MetaImage and NRRD take."""
 
 
 def check_grid(spacing_mm: Sequence[float], origin_mm: Sequence[float], axes: Sequence[float], path: Path) -> None:
@@ -78,7 +84,7 @@ def stored_bytes(path: Path) -> float:
     name = _data_file(path)
     if name is None:
         return path.stat().st_size
-    if "%" in name or name.split()[0].upper() == "LIST":
+    if "%" in name or name.upper().split()[:1] == ["LIST"]:
         return math.inf
     data = path.parent / name
     if not data.is_file():
@@ -90,15 +96,32 @@ def _data_file(path: Path) -> str | None:
     """The other file, pattern or list of files that a MetaImage or NRRD header names; None for none."""
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
-    if not head.startswith((b"NRRD", b"ObjectType", b"NDims", b"Comment")):
+    if head.startswith(b"NRRD"):
+        head = re.split(rb"\n\r?\n", head, maxsplit=1)[0]
+    elif path.suffix.lower() not in _METAIMAGE:
         return None
-    match = _DATA_FILE.search(re.split(rb"\n\r?\n", head, maxsplit=1)[0])
+    match = _DATA_FILE.search(head)
     name = match[1].decode("utf-8", "surrogateescape") if match else "LOCAL"
     return None if name.upper() == "LOCAL" else name
 
 
-def check_nrrd_fields(path: Path) -> None:
-    """InputError for a field of a NRRD header longer than any is: ITK ends the whole process when it cannot read it.
+def check_header(path: Path) -> None:
+    """InputError for a MetaImage or NRRD header at which ITK ends the whole process."""
+    if path.suffix.lower() in _METAIMAGE:
+        _check_dimensions(path)
+    _check_nrrd_fields(path)
+
+
+def _check_dimensions(path: Path) -> None:
+    """InputError for more dimensions than ITK has room for, or less than none."""
+    with path.open("rb") as file:
+        found = _DIMENSIONS.findall(file.read(_HEADER_BYTES))
+    if not all(0 < int(number) <= _MOST_DIMENSIONS for number in found):
+        raise InputError(f"{path} claims {found[0].decode()[:20]} dimensions; its header is damaged, export it again.")
+
+
+def _check_nrrd_fields(path: Path) -> None:
+    """InputError for a field of a NRRD header longer than any is.
 
     Comments and pairs (``key:=value``) may be of any length.
     """

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .claims import check_amount, check_grid
-from .dicom_series import Slice, ct_series, file_reader, is_cut_short, require_ct, slice_header
+from .dicom_series import Slice, ct_series, file_reader, frame_slices, is_cut_short, require_ct, slice_header
 from .errors import InputError, is_out_of_memory
 
 MAX_FILLED_GAP_MM = 10.0
@@ -23,7 +23,10 @@ _TILT_MM = 1.0
 
 
 def read_dicom_file(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
-    """Volume of a multi-frame CT file, with notes; InputError for a single slice or another object."""
+    """Volume of a multi-frame CT file, with notes; InputError for a single slice or another object.
+
+    The frames are sorted and judged as the slices of `read_dicom_folder` are.
+    """
     header = slice_header(path)
     if header is None:
         raise InputError(f"{path} is DICOM but not a CT slice with a position (report, localiser?); give a CT series.")
@@ -31,9 +34,27 @@ def read_dicom_file(path: Path) -> tuple[sitk.Image, tuple[str, ...]]:
     if header.frames == 1:
         raise InputError(f"{path} is one DICOM slice; give the folder with all slices of the series.")
     _require_true([header], path)
+    frames, spacing_mm = frame_slices(header)
+    if frames:
+        return _of_frames(frames, spacing_mm, path)
     image = _execute(file_reader(path), path)
     check_grid(image.GetSpacing(), image.GetOrigin(), image.GetDirection(), path)
     return image, ()
+
+
+def _of_frames(
+    frames: list[Slice], spacing_xy_mm: tuple[float, float], path: Path
+) -> tuple[sitk.Image, tuple[str, ...]]:
+    """The volume of a multi-frame file, its frames in the order of their places."""
+    slices, notes = _one_per_place(frames)
+    if len(slices) < 3:
+        raise InputError(f"{path} has only {len(slices)} slice(s); a 3-D volume is needed.")
+    places_mm = _places_mm(slices, path)
+    image = _execute(file_reader(path), path)
+    sorted_image = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image)[[s.order[1] for s in slices]])
+    sorted_image.SetSpacing((*spacing_xy_mm, 1.0))
+    _set_geometry(sorted_image, slices, places_mm, path)
+    return _even(sorted_image, places_mm, path, notes)
 
 
 def read_dicom_folder(folder: Path, subfolders: bool = True) -> tuple[sitk.Image, tuple[str, ...]]:
@@ -47,8 +68,8 @@ def read_dicom_folder(folder: Path, subfolders: bool = True) -> tuple[sitk.Image
     """
     slices, notes = ct_series(folder, subfolders)
     if slices[0].frames > 1:
-        image, _ = read_dicom_file(slices[0].path)
-        return image, notes
+        image, own_notes = read_dicom_file(slices[0].path)
+        return image, notes + own_notes
     slices, repeated = _one_per_place(slices)
     if len(slices) < 3:
         raise InputError(f"The CT series in {folder} has only {len(slices)} slice(s); a 3-D volume is needed.")

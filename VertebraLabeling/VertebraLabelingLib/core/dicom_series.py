@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -122,11 +123,52 @@ def slice_header(path: Path) -> Slice | None:
         return None
     if modality == "CT" and _number(tags.get("0028|0008")) <= 1 and not {"0020|0032", "0020|0037"} <= tags.keys():
         return None
-    check_grid(reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection(), path)
+    if modality == "CT" and _number(tags.get("0028|0008")) <= 1:  # other objects of the folder may claim what they like
+        check_grid(reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection(), path)
     axes = np.reshape(reader.GetDirection(), (3, 3))[:, :2].T
     order = (_number(tags.get("0020|0012")), _number(tags.get("0020|0013")))
     size = tuple(int(n) for n in reader.GetSize())
     return Slice(path, _volume_uid(tags, size, path), modality, size, np.array(reader.GetOrigin()), axes, order)
+
+
+def frame_slices(volume: Slice) -> tuple[list[Slice], tuple[float, float]]:
+    """Each frame of an enhanced multi-frame file as a slice, and the spacing (x, y) in mm; for other files nothing.
+
+    ITK takes the frames for equally spaced and sorted, which they need not be (DICOM PS3.3, C.7.6.16.2).
+    `Slice.order` ends with the place of the frame in the file.  InputError where it does not tell where they lie.
+    """
+    from pydicom import dcmread
+
+    try:
+        data = dcmread(volume.path, stop_before_pixels=True)
+        if "PerFrameFunctionalGroupsSequence" not in data:
+            return [], (0.0, 0.0)
+        shared = data.get("SharedFunctionalGroupsSequence") or [{}]
+        groups = [(group, shared[0]) for group in data.PerFrameFunctionalGroupsSequence]
+        slices = [_frame(volume, number, group) for number, group in enumerate(groups)]
+        y, x = (float(mm) for mm in _macro(groups[0], "PixelMeasuresSequence").PixelSpacing)
+        if not min(x, y) > 0:
+            raise ValueError("no spacing")
+    except Exception as error:  # of whatever kind, it is the damage of the header
+        raise InputError(f"{volume.path} does not tell where its slices lie; export the series again.") from error
+    if len(slices) != volume.frames or not all(one.is_stackable_on(slices[0]) for one in slices):
+        raise InputError(
+            f"{volume.path} holds slices of several directions, or not all it tells of; export one volume."
+        )
+    return slices, (x, y)
+
+
+def _frame(volume: Slice, number: int, groups: tuple[Any, Any]) -> Slice:
+    origin = np.array(_macro(groups, "PlanePositionSequence").ImagePositionPatient, float).reshape(3)
+    axes = np.array(_macro(groups, "PlaneOrientationSequence").ImageOrientationPatient, float).reshape(2, 3)
+    if not np.isfinite([*origin, *axes.ravel()]).all():
+        raise ValueError("not finite")
+    return replace(volume, size=volume.size[:2], origin_lps_mm=origin, axes=axes, order=(0, number))
+
+
+def _macro(groups: tuple[Any, Any], name: str) -> Any:
+    """The first item of a sequence of a frame's own group, or of the group that all frames share."""
+    return next(group[name][0] for group in groups if name in group)
 
 
 def _volume_uid(tags: dict[str, str], size: tuple[int, ...], path: Path) -> str:

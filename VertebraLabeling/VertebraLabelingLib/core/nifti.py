@@ -58,7 +58,8 @@ def restore_not_finite(path: Path, hu: NDArray[np.float32]) -> None:
     for chunk in _chunks(path, header.offset_bytes):
         if start >= flat.size:
             break
-        values = np.frombuffer(chunk, header.float_type)[: flat.size - start]
+        whole = len(chunk) // np.dtype(header.float_type).itemsize  # behind the voxels there may be anything
+        values = np.frombuffer(chunk, header.float_type, min(whole, flat.size - start))
         flat[start : start + len(values)][~np.isfinite(values)] = np.nan
         start += len(values)
 

@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from .claims import DETACHED_HEADERS, check_amount, check_grid, check_nrrd_fields, leaning, stored_bytes
+from .claims import DETACHED_HEADERS, check_amount, check_grid, check_header, leaning, stored_bytes
 from .dicom import read_dicom_file, read_dicom_folder
 from .dicom_series import is_dicom_file
 from .errors import InputError, MemoryExhaustedError, is_out_of_memory
@@ -63,7 +63,7 @@ def _read_image(path: Path, subfolders: bool) -> tuple[sitk.Image, tuple[str, ..
 
 def _read_volume_file(path: Path) -> sitk.Image:
     """3-D scalar image of one file that is not DICOM; the header is judged before any voxel is allocated."""
-    check_nrrd_fields(path)
+    check_header(path)
     held_bytes = stored_bytes(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(library_name(path))
