@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from heat_maps import SETTINGS, heat_map, level_logits, logits_of
 from phantoms import neck_phantom, torso_phantom
+from scipy.special import logit
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
 from VertebraLabelingLib.core.errors import CancelledError, ModelError, NothingFoundError
 from VertebraLabelingLib.core.geometry import Geometry
+from VertebraLabelingLib.core.labelling import Evidence
 from VertebraLabelingLib.core.prepare import prepare
 from VertebraLabelingLib.core.progress import silent
 from VertebraLabelingLib.core.scan import Scan
@@ -33,11 +35,13 @@ from VertebraLabelingLib.methods.multi_view.look import (
     drr_projection,
     found_in,
     look_from_all_sides,
+    voted_names,
     whole_scan,
 )
 from VertebraLabelingLib.methods.multi_view.matching import seen_in
 from VertebraLabelingLib.methods.multi_view.method import CONFIGURATIONS, build_network, load
 from VertebraLabelingLib.methods.multi_view.peaks import Peaks
+from VertebraLabelingLib.methods.multi_view.settings import MultiViewSettings
 from VertebraLabelingLib.pipeline import most_likely
 
 torch = pytest.importorskip("torch")
@@ -197,6 +201,48 @@ def test_the_most_usual_number_of_vertebrae_is_the_larger_one_of_two(counts: lis
     assert look.levels.ravel().tolist() == kept
     assert look.views.angles_rad.tolist() == views.angles_rad[kept].tolist()
     assert look.peaks == tuple(peaks[view] for view in kept)
+
+
+def look_that_says(channel: int) -> Look:
+    """All views are sure of one level, wherever they are asked."""
+    levels = np.zeros((SETTINGS.views, 26, 96, 56), np.float32)
+    levels[:, channel] = 20.0
+    return Look(equal_views(SETTINGS), (), levels)
+
+
+@pytest.mark.parametrize("voting", [True, False])
+def test_windows_that_overlap_name_a_point_together_the_more_the_more_central_it_is_in_each(voting: bool) -> None:
+    """Two windows of 384 mm, one 192 mm above the other: points at the middle of each, between them, outside one."""
+    extent = np.array(SETTINGS.window_zyx) * SETTINGS.spacing_mm
+    below = np.array([[240.0, 0, 0], [144.0, 0, 0], [96.0, 0, 0], [48.0, 0, 0], [-100.0, 0, 0]])
+    points = np.stack([below - [192.0, 0, 0], below])
+    names = voted_names([look_that_says(3), look_that_says(9)], points, extent, voting)
+    np.testing.assert_allclose(names.sum(1), 1)
+    if voting:
+        np.testing.assert_allclose(names[:, 3], [1, 0.75, 0.5, 0.25, 0], atol=1e-6)
+        np.testing.assert_allclose(names[:, 9], [0, 0.25, 0.5, 0.75, 1], atol=1e-6)
+    else:
+        assert names[[0, -1]].argmax(1).tolist() == [3, 9] and names.max(1) == pytest.approx(1)
+
+
+def test_scores_are_calibrated_and_names_are_not_touched() -> None:
+    scan, centres, _ = of_phantom(neck_phantom())
+    oracle = Oracle()
+
+    def found(settings: MultiViewSettings) -> Evidence:
+        return MultiView(oracle, settings, lambda scan: centres, project=oracle.project).find(scan, silent)
+
+    plain, changed = found(SETTINGS), found(replace(SETTINGS, score_calibration=(2.0, 1.0)))
+    np.testing.assert_allclose(logit(changed.scores), 2 * logit(plain.scores) + 1)
+    np.testing.assert_allclose(changed.level_log_probs, plain.level_log_probs)
+    np.testing.assert_allclose(changed.positions_lps_mm, plain.positions_lps_mm)
+
+
+def test_weights_from_before_the_calibration_keep_the_heights_as_scores() -> None:
+    values = {**SETTINGS.to_metadata(), "score_calibration": [1.5, 0.5]}
+    assert MultiViewSettings.from_metadata(values).score_calibration == (1.5, 0.5)
+    del values["score_calibration"]
+    assert MultiViewSettings.from_metadata(values) == SETTINGS
 
 
 def test_no_vertebra_is_said_and_so_is_no_spine() -> None:

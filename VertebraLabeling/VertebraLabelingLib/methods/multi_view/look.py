@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from ...core.progress import Progress
 from ...engines.network import Network
+from ..sites.reading import calibrated
 from .geometry import Views
 from .matching import match_views
 from .peaks import Peaks, find_peaks
@@ -21,8 +22,11 @@ Floats = NDArray[np.float64]
 Project = Callable[[NDArray[np.float32], Views, str], NDArray[np.float32]]
 """HU (z, y, x), views, device -> network input (K, channels, rows, columns)."""
 
-PIXELS_AT_ONCE = 2**18
-"""Of all projections that are in the network at the same time."""
+PIXELS_AT_ONCE = 2**20
+"""Of all projections that are made, and in the network, at the same time; four of a whole body, a thread for each."""
+BEYOND_MM = 5.0
+"""How far outside its volume a point may lie, as far as peaks may disagree, for its views still to be asked."""
+LEAST_CENTRALITY = 0.02
 SPINE_MM = 100.0
 """How far off the axis of the orbit a spine may be for the images of a whole scan to hold all of it."""
 
@@ -93,9 +97,28 @@ def found_in(look: Look, extent_zyx_mm: Floats, voting: bool = True) -> Found:
     matches = match_views(look.views, look.peaks, extent_zyx_mm)
     order = np.argsort(-matches.points_zyx_mm[:, 0], kind="stable")
     points = matches.points_zyx_mm[order]
-    probabilities, seen = read_levels(look.levels, look.views, points)
-    chosen = vote if voting else best_view
-    return Found(points, chosen(probabilities, view_weights(probabilities, seen), seen), matches.scores[order])
+    scores = calibrated(matches.scores[order], look.views.settings.score_calibration)
+    return Found(points, voted_names([look], points[None], extent_zyx_mm, voting), scores)
+
+
+def voted_names(looks: Sequence[Look], points_zyx_mm: Floats, extent_zyx_mm: Floats, voting: bool = True) -> Floats:
+    """(n, 26): what the views of all looks say of points from cranial to caudal, together.
+
+    points_zyx_mm: (looks, n, 3) the same points from the middle of the volume of each look.  A volume counts the more,
+    the more central a point is along its z axis, since a network sees least at the end of its window; and not at all
+    for points outside.  voting: as for `found_in`.
+    """
+    half_mm = np.asarray(extent_zyx_mm, float) / 2
+    read = [read_levels(look.levels, look.views, points) for look, points in zip(looks, points_zyx_mm, strict=True)]
+    inside = (np.abs(points_zyx_mm) <= half_mm + BEYOND_MM).all(2)
+    central = (1 - np.abs(points_zyx_mm[..., 0]) / half_mm[0]).clip(LEAST_CENTRALITY)
+    views = [len(look.views) for look in looks]
+    probabilities = np.concatenate([p for p, _ in read])
+    seen = np.concatenate([s for _, s in read]) & inside.repeat(views, axis=0)
+    weights = view_weights(probabilities, seen)
+    if not voting:
+        return best_view(probabilities, weights, seen)
+    return vote(probabilities, weights, seen * central.repeat(views, axis=0))
 
 
 def whole_scan(settings: MultiViewSettings, shape_zyx: tuple[int, int, int]) -> MultiViewSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from ..corridor import Corridor, load_corridor, spine_curve
 from ..level_evidence import level_log_probs
 from ..sites.reading import all_levels
 from .geometry import equal_views
-from .look import Found, Project, drr_projection, found_in, look_from_all_sides, whole_scan
+from .look import Found, Look, Project, drr_projection, found_in, look_from_all_sides, voted_names, whole_scan
 from .settings import MultiViewSettings
 from .voting import consecutive
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 LEAST_OVERLAP = 0.5
 """Share of a window that the next one covers as well: perspective makes the ends of a window poor."""
 _LEAST_PROBABILITY = 1e-12
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,15 @@ CONFIGURATIONS = {
     "default": Configuration(),
     "paper": Configuration(whole_scan=True, majority=True, voting=True, correct=True),
 }
+
+
+@dataclass(frozen=True)
+class _Window:
+    """What was seen of a part of the grid, and found there.  middle_zyx: (3,) its middle as fractional index."""
+
+    look: Look
+    found: Found
+    middle_zyx: Floats
 
 
 class MultiView:
@@ -115,45 +126,59 @@ class MultiView:
     def _evidence(
         self, grid: Scan, starts: NDArray[np.int64], settings: MultiViewSettings, progress: Progress
     ) -> Evidence:
-        """What all windows find; what two of them find counts once."""
-        found = []
+        """What all windows find; what two of them find counts once, and the views of both name it."""
+        windows = []
         for n, start in enumerate(starts):
             there = part(progress, n / len(starts), (n + 1) / len(starts))
-            found.append(self._in_window(grid, start, settings, there))
+            windows.append(self._seen(grid, start, settings, there))
+        index = np.concatenate([w.middle_zyx + w.found.points_zyx_mm / settings.spacing_mm for w in windows])
         together = Evidence(
-            np.concatenate([e.positions_lps_mm for e in found]),
-            np.concatenate([e.level_log_probs for e in found]),
-            np.concatenate([e.scores for e in found]),
+            grid.geometry.lps_from_index_zyx(index),
+            _log_names(np.concatenate([w.found.probabilities for w in windows])),
+            np.concatenate([w.found.scores for w in windows]),
         )
-        return merge_doubles(together) if len(starts) > 1 else together
+        once = merge_doubles(together) if len(windows) > 1 else together
+        return self._named(grid, once, windows, settings)
 
-    def _in_window(
-        self, grid: Scan, start: NDArray[np.int64], settings: MultiViewSettings, progress: Progress
-    ) -> Evidence:
+    def _seen(self, grid: Scan, start: NDArray[np.int64], settings: MultiViewSettings, progress: Progress) -> _Window:
         """What one window finds."""
         hu = crop(grid.hu, start, settings.window_zyx, AIR_HU)
         look = look_from_all_sides(self._network, self._project, hu, equal_views(settings, self._views), progress)
         look = look.majority() if self._configuration.majority else look
         shape = np.array(settings.window_zyx)
         found = found_in(look, shape * settings.spacing_mm, self._configuration.voting)
-        index = start + (shape - 1) / 2 + found.points_zyx_mm / settings.spacing_mm
-        positions = grid.geometry.lps_from_index_zyx(index)
+        return _Window(look, found, start + (shape - 1) / 2)
+
+    def _named(
+        self, grid: Scan, evidence: Evidence, windows: Sequence[_Window], settings: MultiViewSettings
+    ) -> Evidence:
+        """The candidates, from cranial to caudal, under the names that the views of all windows vote for."""
+        index = grid.geometry.index_zyx_from_lps(evidence.positions_lps_mm)
+        order = np.argsort(-index[:, 0], kind="stable")
+        extent_mm = np.array(settings.window_zyx) * settings.spacing_mm
+        points_mm = np.stack([(index[order] - w.middle_zyx) * settings.spacing_mm for w in windows])
+        voted = voted_names([w.look for w in windows], points_mm, extent_mm, self._configuration.voting)
+        positions, scores = evidence.positions_lps_mm[order], evidence.scores[order]
         if self._configuration.correct:
-            return _in_sequence(positions, found)
-        names = all_levels(np.log(np.maximum(found.probabilities, _LEAST_PROBABILITY)))
-        return Evidence(positions, names, found.scores)
+            return _in_sequence(positions, voted, scores)
+        return Evidence(positions, _log_names(voted), scores)
 
 
-def _in_sequence(positions_lps_mm: Points, found: Found) -> Evidence:
-    """The points under consecutive names; those above the first level are dropped.
+def _log_names(probabilities: Floats) -> Floats:
+    """(n, 28) log-probabilities of all levels, of the probabilities (n, 26) of the regular ones."""
+    return all_levels(np.log(np.maximum(probabilities, _LEAST_PROBABILITY)))
 
-    How sure a name is, is what the vote says of it.
+
+def _in_sequence(positions_lps_mm: Points, probabilities: Floats, scores: Floats) -> Evidence:
+    """Points from cranial to caudal under consecutive names; those above the first level are dropped.
+
+    How sure a name is, is what the vote (n, 26) says of it.
     """
-    channels = consecutive(found.probabilities)
+    channels = consecutive(probabilities)
     named = np.flatnonzero(channels >= 0)
-    sure = found.probabilities[named, channels[named]]
+    sure = probabilities[named, channels[named]]
     names = [level_log_probs(REGULAR_LEVELS[c], p) for c, p in zip(channels[named], sure, strict=True)]
-    return Evidence(positions_lps_mm[named], np.reshape(names, (-1, len(Level))), found.scores[named])
+    return Evidence(positions_lps_mm[named], np.reshape(names, (-1, len(Level))), scores[named])
 
 
 def load(weights: Weights, corridor: Weights | Corridor, device: str, config: str, engine: str = "torch") -> MultiView:

@@ -19,6 +19,8 @@ class MultiViewSettings:
     attenuation_ranges: one image channel per HU range, which maps to an attenuation of 0..1: all tissue, bone.
     widths: channels of the encoder at 1/2, 1/4, 1/8, ... of the image.
     heat_sigma_mm, square_mm: width of a centroid in the heat map, side of the square that is named; at the axis.
+    score_calibration: (slope, offset) from the logit of the mean height of a point's peaks to the logit of its being a
+    vertebra.
     """
 
     spacing_mm: float = 2.0
@@ -32,13 +34,15 @@ class MultiViewSettings:
     widths: tuple[int, ...] = (32, 64, 128, 192)
     heat_sigma_mm: float = 5.0
     square_mm: float = 11.0
+    score_calibration: tuple[float, float] = (1.0, 0.0)
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> MultiViewSettings:
         """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
         ranges = tuple((low, high) for low, high in values["attenuation_ranges"])
         sizes = {key: tuple(values[key]) for key in ("window_zyx", "image_hw", "widths")}
-        return cls(**{**values, **sizes, "attenuation_ranges": ranges})
+        calibration = tuple(values.get("score_calibration", cls.score_calibration))
+        return cls(**{**values, **sizes, "attenuation_ranges": ranges, "score_calibration": calibration})
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -42,8 +42,11 @@ def view_weights(probabilities: Floats, seen: NDArray[np.bool_]) -> Floats:
     return 1 - sequence_loss(torch.from_numpy(probabilities), torch.from_numpy(seen)).numpy()
 
 
-def vote(probabilities: Floats, weights: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """(n, levels): mean over the views that see a point, by their weights (K,); eq. (6).  Uniform if none does."""
+def vote(probabilities: Floats, weights: Floats, seen: NDArray[np.bool_] | Floats) -> Floats:
+    """(n, levels): mean over the views that see a point, by their weights (K,); eq. (6).  Uniform if none does.
+
+    seen: (K, n), or how much the word of each view on each point counts.
+    """
     shares = weights[:, None] * seen
     total = shares.sum(0)[:, None]
     voted = np.einsum("kn,knl->nl", shares, probabilities)

@@ -37,10 +37,14 @@ def find_sites(
     centre: (z, y, x) probability.  integral: (z, y, x) logits of the site expectation.
     """
     seeds = np.argwhere((centre == maximum_filter(centre, 3)) & (centre > LEAST_PEAK))
-    slope, offset = settings.score_calibration
-    heights = np.minimum(centre[tuple(seeds.T)].astype(float), _HIGHEST)
     refined = expectations(integral, seeds, settings.integral_radius_mm, settings.centre_spacing_mm)
-    return refined, expit(slope * logit(heights) + offset)
+    return refined, calibrated(centre[tuple(seeds.T)].astype(float), settings.score_calibration)
+
+
+def calibrated(heights: NDArray[np.float64], calibration: tuple[float, float]) -> NDArray[np.float64]:
+    """Probabilities (n,) of being a vertebra, of heights (n,) above 0; slope and offset: see `training calibrate`."""
+    slope, offset = calibration
+    return expit(slope * logit(np.minimum(heights, _HIGHEST)) + offset)
 
 
 def expectations(
