@@ -19,9 +19,9 @@ LEAST_HEAT = 0.05
 """Pixels below are background."""
 LEAST_DENSITY = 0.08
 """Of a centre, as a share of the density in the middle of a perfect one."""
-KERNEL = 0.3
+KERNEL = 0.5
 """Cut-off distance of the density, in sigmas of a perfect centroid: a wider one melts the neighbours of a neck."""
-LEAST_DISTANCE = 1.4
+LEAST_DISTANCE = 1.8
 """From a centre to what is denser, in sigmas; bodies in a neck are more than 2.5 apart, seen from anywhere."""
 REACH = 2.0
 """Radius of the expectation that gives the position between pixels, in sigmas."""
