@@ -43,34 +43,31 @@ def _vertebrae(cases: Sequence[Case]) -> int:
     return sum(len(case.levels) for case in cases)
 
 
-def run_base(configuration: Configuration, cases: Sequence[Case], minutes: float, folder: Path) -> Path:
+def run_base(configuration: Configuration, cases: Sequence[Case], folder: Path) -> Path:
     """The checkpoint that knows no patient with a real torso scan; an existing one is taken as it is."""
     patients = {case.patient or case.id for case in cases if is_torso(case)}
     known = [case for case in cases if case.split != "val" and (case.patient or case.id) not in patients]
-    return _trained(configuration, known, minutes, folder / "base", None)
+    return _trained(configuration, known, folder / "base", None)
 
 
 def run_fold(
     configuration: Configuration,
     cases: Sequence[Case],
     held_out: Sequence[Case],
-    minutes: float,
     folder: Path,
     start: Path,
 ) -> Path:
     """The checkpoint after learning from all but `val` and the patients of `held_out`."""
     patients = {case.patient or case.id for case in held_out}
     known = [case for case in cases if case.split != "val" and (case.patient or case.id) not in patients]
-    return _trained(configuration, known, minutes, folder, start)
+    return _trained(configuration, known, folder, start)
 
 
-def _trained(
-    configuration: Configuration, cases: Sequence[Case], minutes: float, folder: Path, start: Path | None
-) -> Path:
+def _trained(configuration: Configuration, cases: Sequence[Case], folder: Path, start: Path | None) -> Path:
     last, finished = folder / LAST_CHECKPOINT, folder / FINISHED
     task = make_task(configuration.task, configuration.network, configuration.windows)
     if not finished.exists():
-        last = train(task, cases, replace(configuration.run, minutes=minutes), folder, start)
+        last = train(task, cases, configuration.run, folder, start)
         finished.touch()
     return last
 

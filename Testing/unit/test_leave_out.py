@@ -67,8 +67,8 @@ def test_nothing_learns_from_whom_it_is_judged_on(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(leave_out, "train", record)
     configuration = Configuration(task="sites")
-    base = run_base(configuration, CASES, 1.0, tmp_path)
-    run_fold(configuration, CASES, [CASES[0]], 1.0, tmp_path / "fold", base)
+    base = run_base(configuration, CASES, tmp_path)
+    run_fold(configuration, CASES, [CASES[0]], tmp_path / "fold", base)
     assert learnt[0] == {"none", "neck-001", "neck-003", "phantom-0"}
     # the other scan of the same patient is left out as well
     assert learnt[1] == {"b", "c", "c-legs", "none", "neck-001", "neck-003", "phantom-0"}
@@ -79,7 +79,7 @@ def test_a_finished_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (tmp_path / "base").mkdir()
     for name in ("last.ckpt", "finished"):
         (tmp_path / "base" / name).touch()
-    assert run_base(Configuration(task="sites"), CASES, 1.0, tmp_path) == tmp_path / "base" / "last.ckpt"
+    assert run_base(Configuration(task="sites"), CASES, tmp_path) == tmp_path / "base" / "last.ckpt"
 
 
 def test_a_case_is_judged_by_its_own_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..settings import Configuration
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,6 +20,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--folds", type=int, default=99, help="groups of patients (default: every patient alone)")
     parser.add_argument("--base-minutes", type=float, default=12.0, help="training without any real torso scan")
     parser.add_argument("--minutes", type=float, default=4.0, help="training of each fold")
+    parser.add_argument("--base-steps", type=int, help="at most; for comparisons that do not hang on the machine")
+    parser.add_argument("--steps", type=int, help="at most, of each fold")
     parser.set_defaults(run=run)
 
 
@@ -38,10 +45,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Cross-validation needs torso scans in the cache and at least one fold.")
     folds = folds_by_patient([case for case in torso if case.split == "train"], args.folds)
     calibration = tuple(load_model("sites").metadata["network"]["score_calibration"])
-    base = run_base(configuration, cases, args.base_minutes, args.output)
+    base = run_base(_lasting(configuration, args.base_minutes, args.base_steps), cases, args.output)
+    of_fold = _lasting(configuration, args.minutes, args.steps)
     held_out, val = [], []
     for number, fold in enumerate(folds):
-        checkpoint = run_fold(configuration, cases, fold, args.minutes, args.output / f"fold-{number}", base)
+        checkpoint = run_fold(of_fold, cases, fold, args.output / f"fold-{number}", base)
         method = method_of(configuration, checkpoint, calibration)
         held_out += judged(method, fold)
         val += judged(method, [case for case in torso if case.split == "val"])
@@ -52,3 +60,9 @@ def run(args: argparse.Namespace) -> int:
         with atomic_write(args.output / f"{title.split(',')[0].replace(' ', '-')}.md") as temporary:
             Path(temporary).write_text(markdown_report(results), encoding="utf-8")
     return 0
+
+
+def _lasting(configuration: Configuration, minutes: float, steps: int | None) -> Configuration:
+    """The configuration with another end of its run."""
+    run = configuration.run
+    return configuration.model_copy(update={"run": replace(run, minutes=minutes, steps=steps or run.steps)})

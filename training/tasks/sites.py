@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, Region, regular_shift
+from VertebraLabelingLib.core.anatomy import Level, Region
 from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets, centre_weight
 from VertebraLabelingLib.methods.intensity import normalise
 from VertebraLabelingLib.methods.sites.network import (
@@ -19,6 +19,8 @@ from VertebraLabelingLib.methods.sites.network import (
     read_at,
 )
 
+from ..column_loss import column_loss
+from ..level_channels import CHANNEL
 from ..sampling import Window, WindowSettings
 from . import Sample
 
@@ -30,7 +32,6 @@ READ_JITTER_MM = 3.0
 NEIGHBOUR_SMOOTHING = 0.05
 WEIGHTS = {"centre": 0.2, "position": 0.1, "level": 1.0}
 
-_CHANNEL = np.array([REGULAR_LEVELS.index(regular_shift(level, 0)) for level in Level])
 _SIGMAS = np.array([SIGMA_MM[level.region] for level in Level], np.float32)
 
 
@@ -40,6 +41,8 @@ class SitesTask:
     model_id = "sites"
 
     def __init__(self, network: dict[str, Any], windows: dict[str, Any]) -> None:
+        network = dict(network)
+        self.column_weight = float(network.pop("column_weight", 0.0))
         self.settings = SitesSettings.from_metadata({**SitesSettings().to_metadata(), **network})
         self.windows = WindowSettings(self.settings.window_zyx, self.settings.spacing_mm, **windows)
 
@@ -63,7 +66,7 @@ class SitesTask:
         weight = centre_weight(target, torch.tensor(ignored), IGNORED_RADIUS_MM, spacing)
         sites, channels = torch.zeros(MOST_SITES, 3), torch.full((MOST_SITES,), -1)
         sites[: len(points)] = torch.tensor(points[:MOST_SITES], dtype=torch.float32)
-        channels[: len(points)] = torch.tensor(_CHANNEL[levels[:MOST_SITES]])
+        channels[: len(points)] = torch.tensor(CHANNEL[levels[:MOST_SITES]])
         image = normalise(window.hu, self.settings.hu_ranges)
         return {"image": image, "target": target, "weight": weight, "sites": sites, "channels": channels}
 
@@ -74,9 +77,12 @@ class SitesTask:
         count = max(1, int(valid.sum()))
         centre = centre_loss(output.centre, batch["target"].float(), batch["weight"].float(), count)
         position = torch.stack([self._position_loss(output, batch, valid, n) for n in range(len(valid))]).sum() / count
-        level = torch.stack([self._level_loss(output, batch, valid, n) for n in range(len(valid))]).sum() / count
-        losses = {"centre": centre, "position": position, "level": level}
-        return {**losses, "loss": sum(WEIGHTS[name] * value for name, value in losses.items())}
+        named = [self._level_losses(output, batch, valid, n) for n in range(len(valid))]
+        level = torch.stack([of_sites for of_sites, _ in named]).sum() / count
+        column = torch.stack([of_column for _, of_column in named]).mean()
+        losses = {"centre": centre, "position": position, "level": level, "column": column}
+        weights = {**WEIGHTS, "column": self.column_weight}
+        return {**losses, "loss": sum(weights[name] * value for name, value in losses.items())}
 
     def _position_loss(self, output: SitesOutput, batch: Sample, valid: Tensor, n: int) -> Tensor:
         """Sum over the sites of the distance in mm (smooth L1 per axis) after the integral regression."""
@@ -86,12 +92,13 @@ class SitesTask:
         found = integral_regression(output.integral[n], seeds, self.settings.integral_radius_mm, spacing)
         return F.smooth_l1_loss(found, sites, reduction="sum")
 
-    def _level_loss(self, output: SitesOutput, batch: Sample, valid: Tensor, n: int) -> Tensor:
-        """Sum over the sites of the cross-entropy with a little probability on the neighbours."""
+    def _level_losses(self, output: SitesOutput, batch: Sample, valid: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """Sum over the sites of the cross-entropy smoothed to the neighbours, and the column's loss."""
         sites, channels = batch["sites"][n][valid[n]], batch["channels"][n][valid[n]]
         extent = torch.tensor(self.windows.extent_zyx_mm, dtype=torch.float32, device=sites.device)
         logits = read_at(output.levels[n], sites + torch.randn_like(sites) * READ_JITTER_MM, extent)
-        return F.cross_entropy(logits, _smoothed(channels, logits.shape[1]), reduction="sum")
+        of_sites = F.cross_entropy(logits, _smoothed(channels, logits.shape[1]), reduction="sum")
+        return of_sites, column_loss(logits, channels)
 
 
 def _smoothed(channels: Tensor, count: int) -> Tensor:
