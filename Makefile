@@ -24,9 +24,15 @@ SLICER_CORE ?= 5.12.4
 SLICER_VENV := .venv-slicer
 SLICER_PYTHON := $(SLICER_VENV)/bin/python
 SLICER_STAMP := $(SLICER_VENV)/.installed-$(SLICER_CORE)
+# the viewer: trame-slicer has a slicer-core of its own, and ONNX Runtime labels, without torch
+VIEW_VENV := .venv-view
+VIEW_PYTHON := $(VIEW_VENV)/bin/python
+VIEW_STAMP := $(VIEW_VENV)/.installed
+VIEW_TEST_STAMP := $(VIEW_VENV)/.installed-test
+SAMPLE_CT := VertebraLabeling/Resources/SampleData/VertebraLabelingPhantom.nrrd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup label test test-slow test-slicer lint audit bench screenshots clean
+.PHONY: help setup label view test test-slow test-slicer test-view lint audit bench screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1@\2/' | column -t -s '@' 2>/dev/null \
@@ -48,6 +54,14 @@ label: $(LABEL_STAMP) ## label a scan: make label CT=<file or DICOM folder> [OUT
 		--preview "$$out/$$name.png" $$synthetic $(if $(ENGINE),--engine $(ENGINE)) $(ARGS); \
 	if [ -n "$$synthetic" ]; then echo "This was a PHANTOM, a synthetic CT, not a patient."; fi
 
+view: $(VIEW_STAMP) ## label and correct in the browser, without Slicer: make view [CT=<file or DICOM folder>] [OUT=<dir>] [ARGS=...]
+	@set -eu; ct=$${CT:-}; out=$${OUT:-out}; \
+	if [ -z "$$ct" ]; then \
+		mkdir -p "$$out"; ct=$$out/$(notdir $(SAMPLE_CT)); cp $(SAMPLE_CT) "$$ct"; \
+		echo "No CT given (make view CT=<file>): opening a PHANTOM, a synthetic CT, not a patient."; \
+	fi; \
+	exec $(VIEW_PYTHON) -m VertebraLabelingLib.predict view "$$ct" $(ARGS)
+
 test: $(DEV_STAMP) ## the quick tests
 	$(VENV_PYTHON) -m pytest -m "not slow and not slicer and not gpu" $(ARGS)
 
@@ -56,6 +70,11 @@ test-slow: $(DEV_STAMP) ## the slow tests
 
 test-slicer: $(SLICER_STAMP) ## the Slicer module's quick tests on a chosen slicer-core: make test-slicer [SLICER_CORE=5.12.4]
 	$(SLICER_PYTHON) -m pytest -m "not slow and not slicer and not gpu" Testing/mrml Testing/widget $(ARGS)
+
+test-view: $(VIEW_TEST_STAMP) ## the browser tests, in headless Chromium (Debian: apt install chromium; else CHROMIUM=<path>)
+	@[ -n "$${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null \
+		|| { echo "No Chromium was found: apt install chromium, or make test-view CHROMIUM=<path>"; exit 1; }
+	$(VIEW_PYTHON) -m pytest Testing/browser $(ARGS)
 
 lint: $(DEV_STAMP) ## style and types
 	$(VENV)/bin/ruff check .
@@ -72,8 +91,8 @@ bench: $(DEV_STAMP) ## time and memory: a whole body beside a plain U-Net, and a
 screenshots: $(DEV_STAMP) ## make the pictures of the Slicer module anew: make screenshots [ARGS="--only run unsure"]
 	PYTHONPATH=Testing $(VENV_PYTHON) -m harness.screenshots $(ARGS)
 
-clean: ## remove .venv, .venv-slicer and caches
-	rm -rf $(VENV) $(SLICER_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+clean: ## remove .venv, .venv-slicer, .venv-view and caches
+	rm -rf $(VENV) $(SLICER_VENV) $(VIEW_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_PYTHON):
@@ -104,6 +123,20 @@ $(SLICER_STAMP): pyproject.toml
 	$(SLICER_PYTHON) -m pip install --quiet $(PIP_ARGS) --requirement $(SLICER_VENV)/slicer.txt \
 		slicer-core==$(SLICER_CORE) pytest hypothesis psutil
 	@rm -f $(SLICER_VENV)/.installed-*
+	@touch $@
+
+$(VIEW_STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "Python >= 3.10 is needed: make PYTHON=<path>"; exit 1; }
+	$(PYTHON) -m venv $(VIEW_VENV) || { rm -rf $(VIEW_VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Setting up the viewer's own environment; the first time this takes some minutes and 1.5 GB."
+	$(VIEW_PYTHON) -m pip install --quiet $(PIP_ARGS) --no-deps --editable .
+	$(VIEW_PYTHON) $(REQUIREMENTS_WITHOUT_TORCH) light view > $(VIEW_VENV)/view.txt
+	$(VIEW_PYTHON) -m pip install --quiet $(PIP_ARGS) --requirement $(VIEW_VENV)/view.txt
+	@touch $@
+
+$(VIEW_TEST_STAMP): $(VIEW_STAMP)
+	$(VIEW_PYTHON) -m pip install --quiet $(PIP_ARGS) pytest playwright
 	@touch $@
 
 $(DEV_STAMP): $(TORCH_STAMP)

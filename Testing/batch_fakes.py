@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +16,11 @@ import numpy as np
 import SimpleITK as sitk
 from VertebraLabelingLib import predict
 from VertebraLabelingLib.batch import run
+from VertebraLabelingLib.batch.manifest import MANIFEST_NAME
+from VertebraLabelingLib.batch.state import file_sha256
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import MemoryExhaustedError, NothingFoundError
+from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.labelling import LabelledPoint, Labelling
 from VertebraLabelingLib.pipeline import LabelledScan
 from VertebraLabelingLib.record import Recipe, RunSettings
@@ -66,7 +73,7 @@ class FakeLabeller:
 class ProcessFakes:
     """Gives a `FakeLabeller` to each worker process; what a scan does besides depends on its name.
 
-    "poison…" kills its process, "once…" does so the first time.
+    "poison…" kills its process, "once…" does so the first time, "hang…" never ends.
     notes: a folder where every process writes down the scans it was given (file by process id).
     seconds: what the work on a scan takes.  load_kills: the networks cannot be loaded without dying.
     """
@@ -95,7 +102,7 @@ class ProcessFakes:
         if name.startswith("poison") or (name.startswith("once") and not mark.exists()):
             mark.touch()
             os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-        time.sleep(self.seconds)
+        time.sleep(3600 if name.startswith("hang") else self.seconds)
         with (self.notes / f"{os.getpid()}.txt").open("a") as file:
             file.write(f"{name} {time.time()} ends\n")
 
@@ -117,11 +124,36 @@ def write_volume(path: Path, kind: int = 0) -> Path:
 
 
 def batch_args(source: Path, output: Path, *more: object):
-    """Options of a quiet run without what takes most of the time: pictures, and torch to look for a GPU."""
-    words = ["batch", "--input", source, "--output", output, "--no-preview", "--quiet", "--device", "cpu", *more]
-    return predict.parser().parse_args([str(word) for word in words])
+    """Options of a quiet run without what takes most of the time: pictures, processes, torch to look for a GPU."""
+    words = ["batch", "--input", source, "--output", output, "--no-preview", "--quiet", "--device", "cpu"]
+    return predict.parser().parse_args([str(word) for word in (*words, "--scan-timeout", 0, *more)])
 
 
 def run_batch(source: Path, output: Path, labeller: FakeLabeller, *more: object) -> None:
     """A run with a fake labeller; errors as `batch.run.run_batch`."""
     run.run_batch(batch_args(source, output, *more), labeller)
+
+
+# --- what a run has left ----------------------------------------------------------------------------------------------
+
+
+def states(output: Path) -> Iterator[tuple[str, str]]:
+    """(stem, state) as anybody could read them; none when the run was killed before there was a manifest."""
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(output / MANIFEST_NAME)) as database:
+        yield from database.execute("SELECT stem, state FROM scans").fetchall()
+
+
+def is_whole(output: Path, stem: str, names: Sequence[str] = ("L1", "L3"), is_done: bool = True) -> bool:
+    """Whether all files of a result are there, can be read, and belong together.
+
+    is_done: whether the manifest has to know the result already.
+    """
+    markups, record = output / f"{stem}.mrk.json", json.loads((output / f"{stem}.run.json").read_text())
+    digests = {file_sha256(markups), record["batch"]["markups_sha256"]}
+    if is_done:
+        with closing(sqlite3.connect(output / MANIFEST_NAME)) as database:
+            query = "SELECT markups_sha256 FROM scans WHERE stem = ?"
+            digests.add(database.execute(query, (stem,)).fetchone()[0])
+    found = [point.level.name for point in read_points(markups)]
+    rows = (output / f"{stem}.csv").read_text().splitlines()
+    return found == list(names) and len(rows) == len(found) + 1 and record["exit_code"] == 0 and len(digests) == 1

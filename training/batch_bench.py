@@ -10,9 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import VertebraLabelingError
 
 SOME_FAILED = 7
+SPACING_ZYX_MM, WIDTH_MM = (3.0, 3.0, 3.0), 210.0
+"""Of the phantoms: small enough for a hundred."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,20 @@ class BatchRun:
     def scans_per_minute(self) -> float:
         """While the networks are loaded, which is what counts for many scans."""
         return 60 * self.scans / self.busy_seconds
+
+
+def write_phantoms(folder: Path, count: int) -> Path:
+    """Small phantoms, no two alike, as files in a new folder, which is returned."""
+    import SimpleITK as sitk
+
+    from .phantom import PhantomSpec, make_phantom
+
+    spec = PhantomSpec(SPACING_ZYX_MM, first=Level.T12, last=Level.S2, width_mm=WIDTH_MM, depth_mm=WIDTH_MM)
+    folder.mkdir(parents=True)
+    for seed in range(count):
+        image = sitk.Cast(sitk.Round(make_phantom(seed, spec).scan.to_sitk()), sitk.sitkInt16)
+        sitk.WriteImage(image, str(folder / f"phantom-{seed:03}.nii.gz"))
+    return folder
 
 
 def run_batches(scans: Path, folder: Path, workers: Iterable[int], *more: str) -> list[BatchRun]:

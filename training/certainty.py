@@ -17,15 +17,16 @@ from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.labelling import Alternative, LabelledPoint, Labelling, positions_of
 from VertebraLabelingLib.core.name_levels import is_anchor
 from VertebraLabelingLib.core.sequence import SequenceSettings, decode
-from VertebraLabelingLib.pipeline import inside, is_lone_guess
+from VertebraLabelingLib.pipeline import BORDER_MM, inside, is_lone_guess
 
-from .crops import CROP, NEGATIVE, WHOLE, Piece, Points
+from .crops import CROP, NEGATIVE, PHANTOM, WHOLE, Piece, Points
 from .evaluate import FOUND_WITHIN_MM, ScanResult, evaluate_scan, score
 
 RIGHT, SHIFTED, WRONG, NONE = "right", "shifted", "wrong", "none"
 CUT_MARGIN_MM = 5.0
 """A body whose centre is this close to a face of a crop is neither asked for nor held against the method."""
 BINS = 10
+UNCUT = "whole scans and phantoms"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Verdict:
     the vertebra beyond, the sacrum).  column: right, shifted, wrong or none.  truth_listed: an alternative makes a
     column that is not right so.  result: scores of the judged vertebrae and points.  probabilities, hits: (n,) of the
     judged points, and whether each is the vertebra it is named.  same, both: vertebrae that this and the labelling of
-    the whole scan name alike, and that both see.
+    the whole scan name alike, and that both see entirely.
     """
 
     piece: Piece
@@ -60,7 +61,7 @@ def judge_all(pieces: Iterable[Piece], settings: SequenceSettings) -> list[Verdi
         labelling = answer(piece, settings)
         if piece.kind == WHOLE:
             whole[piece.scan_id] = labelling.points
-        same, both = _agreement(labelling.points, whole.get(piece.scan_id, ())) if piece.kind == CROP else (0, 0)
+        same, both = _agreement(piece, labelling.points, whole[piece.scan_id]) if piece.kind == CROP else (0, 0)
         verdicts.append(replace(judge(piece, labelling), same=same, both=both))
     return verdicts
 
@@ -97,7 +98,7 @@ def judged(piece: Piece, points: Points) -> tuple[Points, Points]:
 
     Left out: bodies at the faces of a crop, and points beyond the labelled stretch, unless it ends with C1 or S2.
     """
-    margin_mm = CUT_MARGIN_MM if piece.kind == CROP else 0.0
+    margin_mm = CUT_MARGIN_MM if piece.kind in (CROP, PHANTOM) else 0.0
     truth = tuple(t for t in piece.truth if _border_mm(piece, t) >= margin_mm)
     elsewhere = positions_of([t for t in piece.truth if t not in truth])
     near = [bool(np.any(np.linalg.norm(elsewhere - p.position_lps_mm, axis=1) < FOUND_WITHIN_MM)) for p in points]
@@ -130,9 +131,17 @@ def summaries(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
         for kind in (WHOLE, CROP)
         for anchor in (True, False)
     }
+    groups[PHANTOM] = [v for v in positive if v.piece.kind == PHANTOM]
+    groups[UNCUT] = calibrated_groups(verdicts)[UNCUT]
     groups["all with vertebrae"] = positive
     groups["negative"] = [v for v in verdicts if v.piece.kind == NEGATIVE]
     return [{"group": name, **_summary(group)} for name, group in groups.items()]
+
+
+def calibrated_groups(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
+    """Whole scans and phantoms, on which the calibration is judged, and the crops, which are harder."""
+    kinds = {UNCUT: (WHOLE, PHANTOM), "crops": (CROP,)}
+    return {name: [v for v in verdicts if v.piece.kind in wanted] for name, wanted in kinds.items()}
 
 
 def pooled(verdicts: Iterable[Verdict]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -163,7 +172,6 @@ def _summary(group: Sequence[Verdict]) -> dict[str, Any]:
     total = score(v.result for v in group)
     columns = {name: [v for v in group if v.column == name] for name in (RIGHT, SHIFTED, WRONG, NONE)}
     off = columns[SHIFTED] + columns[WRONG]
-    both = sum(v.both for v in group)
     return {
         "pieces": len(group),
         "refused": sum(bool(v.piece.refused) for v in group),
@@ -176,10 +184,16 @@ def _summary(group: Sequence[Verdict]) -> dict[str, Any]:
         "off_flagged": _share([v.flagged for v in off]),
         "right_flagged": _share([v.flagged for v in columns[RIGHT]]),
         "off_with_truth_listed": _share([v.truth_listed for v in off]),
-        "agreement_with_whole": sum(v.same for v in group) / both if both else None,
+        "agreement_with_whole": _agreed(group),
+        "agreement_unless_flagged": _agreed([v for v in group if not v.flagged]),
         "points": len(pooled(group)[1]),
         "ece": expected_calibration_error(*pooled(group)),
     }
+
+
+def _agreed(group: Sequence[Verdict]) -> float | None:
+    both = sum(v.both for v in group)
+    return sum(v.same for v in group) / both if both else None
 
 
 def _share(flags: list[bool]) -> float | None:
@@ -193,9 +207,10 @@ def _is_right(piece: Piece, labelling: Labelling, alternative: Alternative) -> b
     return column_of(evaluate_scan(piece.name, truth, points)) == RIGHT
 
 
-def _agreement(points: Points, whole: Points) -> tuple[int, int]:
-    """Vertebrae of both labellings that are named alike, and all that both see."""
-    found = [v for v in evaluate_scan("", whole, points).vertebrae if v.found]
+def _agreement(piece: Piece, points: Points, whole: Points) -> tuple[int, int]:
+    """Vertebrae of both labellings that are named alike, and all that both see, none cut by the faces of the piece."""
+    entire = tuple(point for point in whole if _border_mm(piece, point) >= BORDER_MM)
+    found = [v for v in evaluate_scan("", entire, points).vertebrae if v.found]
     return sum(v.error_mm is not None for v in found), len(found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from .markdown import table_lines
 LEGEND = (
     "Columns: right when all found vertebrae are named right, shifted when one shift of at most 3 levels makes them "
     "so, else wrong. Flagged: the result says 'level unsure' or all its points are uncertain. Truth listed: of the "
-    "columns that are not right, those of which an alternative is. Like whole: vertebrae named as in the whole scan. "
+    "columns that are not right, those of which an alternative is. Like whole: of the vertebrae that both see "
+    "entirely, those named as in the whole scan. "
     f"Id-rate (below {IDENTIFIED_BELOW_MM:g} mm), recall (within {FOUND_WITHIN_MM:g} mm) and FP as in `evaluate`. ECE: "
     "mean gap between stated probability and share that is right, over all judged points, in ten bins."
 )
@@ -25,6 +26,7 @@ _COLUMNS = {
     "id_rate": "id-rate", "recall": "recall", "false_positives": "FP", "columns_right": "right",
     "columns_shifted": "shifted", "columns_wrong": "wrong", "off_flagged": "shifted or wrong: flagged",
     "off_with_truth_listed": "truth listed", "right_flagged": "right: flagged", "agreement_with_whole": "like whole",
+    "agreement_unless_flagged": "like whole, unless flagged",
     "points": "points", "ece": "ECE",
 }  # fmt: skip
 
@@ -56,26 +58,43 @@ def silent_errors(verdicts: Sequence[Verdict]) -> list[str]:
     return lines + [f"{v.piece.name}: {len(v.result.labels)} point(s) where there is no vertebra" for v in invented]
 
 
-def draw_reliability(path: Path, verdicts: Sequence[Verdict]) -> None:
+def reliability_table(groups: Mapping[str, Sequence[Verdict]]) -> str:
+    """Per bin of the stated probability: points, their mean probability, and the share that is named right."""
+    bins = [reliability(*pooled(group)) for group in groups.values()]
+    rows = []
+    for n in range(BINS):
+        cells = [
+            f"{count:.0f}, {mean:.1%}, {share:.1%}" if count else "-" for count, mean, share in (b[n] for b in bins)
+        ]
+        rows.append([f"{n / BINS:.1f} to {(n + 1) / BINS:.1f}", *cells])
+    return "\n".join(table_lines(["stated", *(f"{name}: points, mean, right" for name in groups)], rows)) + "\n"
+
+
+def draw_reliability(path: Path, groups: Mapping[str, Sequence[Verdict]]) -> None:
     """Write a PNG: share of right names against the stated probability, with the number of points in each bin."""
     from matplotlib.figure import Figure
 
-    probabilities, hits = pooled(verdicts)
-    counts, mean, share = reliability(probabilities, hits).T
     figure = Figure(figsize=(5.0, 5.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     upper.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    upper.plot(mean[counts > 0], share[counts > 0], "o-", color="tab:blue")
-    for x, y, n in zip(mean, share, counts, strict=True):
-        if n:
-            upper.annotate(f"{n:.0f}", (x, y), xytext=(5, -9), textcoords="offset points", fontsize=7, color="0.35")
-    ece = expected_calibration_error(probabilities, hits)
-    title = "no points" if ece is None else f"{len(hits)} points, ECE {ece:.3f}"
-    upper.set(ylabel="share that is named right", xlim=(0, 1), ylim=(0, 1.02), title=title)
-    lower.bar([(n + 0.5) / BINS for n in range(BINS)], counts, width=0.9 / BINS, color="0.6")
+    width = 0.9 / BINS / len(groups)
+    for number, (name, group) in enumerate(groups.items()):
+        probabilities, hits = pooled(group)
+        counts, mean, share = reliability(probabilities, hits).T
+        ece = expected_calibration_error(probabilities, hits)
+        label = f"{name}: {len(hits)} points" + ("" if ece is None else f", ECE {ece:.3f}")
+        upper.plot(mean[counts > 0], share[counts > 0], "o-", color=f"C{number}", label=label)
+        places = [(n + 0.05) / BINS + (number + 0.5) * width for n in range(BINS)]
+        lower.bar(places, counts, width=width, color=f"C{number}")
+    figure.legend(loc="outside upper left", fontsize=8, frameon=False)
+    upper.set(ylabel="share that is named right", xlim=(0, 1), ylim=(0, 1.02))
     lower.set(xlabel="stated probability", ylabel="points")
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
+
+
+def _bin(count: float, mean: float, share: float) -> str:
+    return f"{count:.0f}, {mean:.1%}, {share:.1%}" if count else "-"
 
 
 def _cell(key: str, value: Any) -> str:

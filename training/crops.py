@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,12 @@ from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.methods.base import Method
 from VertebraLabelingLib.pipeline import label_scan
 
-WHOLE, CROP, NEGATIVE = "whole", "crop", "negative"
+if TYPE_CHECKING:
+    from .phantom import Pose
+
+WHOLE, CROP, NEGATIVE, PHANTOM = "whole", "crop", "negative", "phantom"
+HELD_OUT_SEED = 10_000_000
+"""Of the first phantom to judge by; no training has drawn any from there on."""
 SPACINGS = (3.0, 10.0)
 """Length of a crop in vertebral spacings of the scan; less than its labelled stretch, so that something is cut off."""
 NARROW_SHARE = 1 / 3
@@ -47,9 +52,9 @@ Box = NDArray[np.float64]
 class Piece:
     """What a method saw in a scan or a part of it.
 
-    kind: whole, crop (has vertebrae) or negative (has none).  geometry: grid of the piece.  truth: all true points of
-    the scan, also those outside the piece.  evidence: None when the method found no spine.  refused: why the pipeline
-    did not take the piece for a CT, else empty.
+    kind: whole, crop (has vertebrae), negative (has none) or phantom (a whole one).  geometry: grid of the piece.
+    truth: all true points of the scan, also those outside the piece.  evidence: None when the method found no spine.
+    refused: why the pipeline did not take the piece for a CT, else empty.
     """
 
     name: str
@@ -72,6 +77,16 @@ def pieces_of(scan: Scan, truth: Points, method: Method, count: int, seed: int) 
     cuts += [(NEGATIVE, box) for box in negative_boxes(scan.geometry, truth, count, rng)]
     for number, (kind, box) in enumerate(cuts, start=1):
         yield _seen(cut(scan, box), f"{scan.name}/{number}", scan.name, kind, truth, method)
+
+
+def phantom_pieces(method: Method, numbers: Iterable[int], poses: Sequence[Pose] = ()) -> Iterator[Piece]:
+    """Random phantoms as `prepare` draws them, by their number from `HELD_OUT_SEED` on; poses: of real columns."""
+    from .phantom import make_phantom, random_spec
+
+    for seed in (HELD_OUT_SEED + number for number in numbers):
+        phantom = make_phantom(seed, random_spec(np.random.default_rng(seed), poses or None))
+        truth = tuple(LabelledPoint(level, place) for level, place in sorted(phantom.centroids.items()))
+        yield _seen(phantom.scan, phantom.scan.name, phantom.scan.name, PHANTOM, truth, method)
 
 
 def crop_boxes(geometry: Geometry, truth: Points, count: int, rng: np.random.Generator) -> list[Box]:

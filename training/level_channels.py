@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
+from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, regular_shift
 
 UNLABELLED_NEIGHBOURS = 3
 """Levels beyond the labelled stretch that may be in view without a label; as far as `cases.CONTINUATION` reaches."""
+CHANNEL = np.array([REGULAR_LEVELS.index(regular_shift(level, 0)) for level in Level])
+"""(28,) channel of each `Level` where T13 and L6 are to count as the level above them; see also `regular_channels`."""
 
 
 def regular_channels(levels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

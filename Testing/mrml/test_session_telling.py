@@ -86,3 +86,17 @@ def test_nothing_is_told_of_an_empty_list(desk):
     desk.session.set_points_node(add_points(desk.scene))
     assert desk.session.summary_lines == ()
     assert desk.session.alternatives == ()
+
+
+def test_an_unsure_level_is_settled_by_the_user(desk):
+    assert not desk.session.is_level_unsure
+    desk.label()
+    assert not desk.session.is_level_unsure
+    desk.label(level_certain=False)
+    assert desk.session.is_level_unsure
+    desk.session.confirm((0,))
+    assert not desk.session.is_level_unsure
+    desk.session.undo()
+    assert desk.session.is_level_unsure
+    desk.session.shift(-1)
+    assert not desk.session.is_level_unsure

@@ -16,8 +16,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from trust_support import FixedMethod, label
-from VertebraLabelingLib import options
+from trust_support import label, leave_out_networks
 
 
 def main() -> None:
@@ -26,8 +25,7 @@ def main() -> None:
     parser.add_argument("--memory-mb", type=int, default=1500, help="more than what is in use when the work begins")
     args = parser.parse_args()
     faulthandler.enable()
-    options.load_method = lambda *_: FixedMethod()
-    options.chosen_engine = lambda _: ("onnx", "cpu")  # loads none
+    leave_out_networks()
     sys.stdout.reconfigure(line_buffering=True)
     warm_up()
     limit = address_space_bytes() + args.memory_mb * 2**20

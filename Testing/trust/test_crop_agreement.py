@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from phantoms import torso_phantom
 from trust_support import cut, distances_mm
 from VertebraLabelingLib.core.errors import NothingFoundError
+from VertebraLabelingLib.core.readers import read_scan
+from VertebraLabelingLib.core.sequence import DEFAULT_SETTINGS
 from VertebraLabelingLib.pipeline import LabelledScan
+
+from training.certainty import SHIFTED, WRONG, judge_all
+from training.crops import CROP, pieces_of
+from training.datasets import read_dataset
+
+REAL_SCANS = ("acrin-001-a", "lungdx-a0001", "neck-201", "neck-230")
+REAL_CROPS = 6
+"""Of each, 3 to 10 vertebrae long, a third of them cut in plane too."""
 
 
 def agreement(piece: LabelledScan, whole: LabelledScan) -> tuple[int, int]:
@@ -54,3 +66,28 @@ def test_pieces_of_a_torso_agree_or_say_that_the_level_is_unsure(labeller):
     )
     assert shared_sum > 20
     assert same_sum / shared_sum >= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_crops_of_real_scans_agree_with_the_whole_or_say_that_the_level_is_unsure(shared_data, labeller, counts):
+    """As `python -m training crops` judges all scans of val, with twice as many crops."""
+    pieces = []
+    for item in read_dataset(shared_data):
+        if item.id in REAL_SCANS:
+            scan = replace(read_scan(item.scan_file), name=item.id)
+            pieces += pieces_of(scan, item.points, labeller.method, REAL_CROPS, seed=0)
+    verdicts = [v for v in judge_all(pieces, DEFAULT_SETTINGS) if v.piece.kind == CROP]
+    sure, off = [v for v in verdicts if not v.flagged], [v for v in verdicts if v.column in (SHIFTED, WRONG)]
+    same, both = (sum(getattr(v, name) for v in sure) for name in ("same", "both"))
+    flagged = sum(v.flagged for v in off)
+    all_same, all_both = (sum(getattr(v, name) for v in verdicts) for name in ("same", "both"))
+    print(
+        f"{len(verdicts)} crops, {len(sure)} of them sure: {same} of {both} vertebrae named as in the whole scan; "
+        f"of all crops {all_same} of {all_both}; {flagged} of {len(off)} crops that are not right say so"
+    )
+    counts.update(cases=len(verdicts))
+    assert len(verdicts) == REAL_CROPS * len(REAL_SCANS)
+    assert both > 30
+    assert same / both >= 0.97
+    assert flagged >= 0.9 * len(off)

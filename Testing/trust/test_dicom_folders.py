@@ -82,7 +82,7 @@ def test_no_name_of_the_patient_in_any_output(series, tmp_path, capfd, how):
 
 @pytest.mark.usefixtures("no_network")
 def test_no_name_of_the_patient_in_a_batch(series, tmp_path, capfd):
-    arguments = ["batch", "--input", series.parent, "--output", tmp_path, "--device", "cpu"]
+    arguments = ["batch", "--input", series.parent, "--output", tmp_path, "--device", "cpu", "--scan-timeout", 0]
     assert predict.main([str(a) for a in arguments]) == 0
     assert any(tmp_path.rglob("*.mrk.json"))
     require_nameless(texts(tmp_path))

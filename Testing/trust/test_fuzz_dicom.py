@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from dicom_folder import write_series
-from fuzzing import HOSTILE_WORDS, Change, Worker, changes, damaged
-from hypothesis import HealthCheck, given, settings
+from fuzzing import HOSTILE_WORDS, Change, Worker, changes, damaged, settled
+from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("resource", reason="memory is limited by means of POSIX")
@@ -24,14 +24,6 @@ TAGS = (
 )  # fmt: skip
 WORDS = (b"nan\\nan\\nan", b"1e400\\0\\0", b"0\\0\\0\\0\\0\\0", b"1\\0\\0\\1\\0\\0", b"1.2.840.10008.1.2.4.90", b"SR")
 NUMBERS = (0, 1, 2, 12, 255, 65535, 2**31, 2**32 - 1)
-
-
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory):
-    made = Worker(tmp_path_factory.mktemp("fuzz"))
-    yield made
-    made.close()
-    print("\n" + made.report("DICOM"))
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +66,7 @@ def harmed(path: Path, damage: tuple[list, list[Change]]) -> None:
 def fuzzed(worker: Worker, series: Path, count: int) -> None:
     """One slice in the middle, the first one or all of them bear the damage."""
 
-    @settings(
-        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settled(count)
     @given(DAMAGE, st.sampled_from(("middle", "first", "all")))
     def read_or_refused(damage, which):
         with tempfile.TemporaryDirectory(dir=worker.folder) as folder:

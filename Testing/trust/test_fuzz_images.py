@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from fuzzing import Worker, changes, damaged
-from hypothesis import HealthCheck, given, settings
+from fuzzing import Worker, changes, damaged, settled
+from hypothesis import given
 from trust_support import image_of, trunk_hu, written
 
 pytest.importorskip("resource", reason="memory is limited by means of POSIX")
@@ -19,14 +19,6 @@ pytest.importorskip("resource", reason="memory is limited by means of POSIX")
 KINDS = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".nhdr", ".hdr")
 TEXT = (".nrrd", ".mha", ".mhd", ".nhdr")
 QUICK_EACH, SLOW_EACH = 8, 110
-
-
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory):
-    made = Worker(tmp_path_factory.mktemp("fuzz"))
-    yield made
-    made.close()
-    print("\n" + made.report("images"))
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +47,7 @@ def put(folder: Path, kind: str, data: bytes, beside: dict[str, bytes]) -> Path:
 def fuzzed(worker: Worker, originals, kind: str, count: int) -> None:
     data, header_bytes, beside = originals[kind]
 
-    @settings(
-        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settled(count)
     @given(changes(kind in TEXT))
     def read_or_refused(damage):
         with tempfile.TemporaryDirectory(dir=worker.folder) as folder:

@@ -10,8 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from fuzzing import HOSTILE_WORDS, changes, damaged
-from hypothesis import HealthCheck, given, settings
+from fuzzing import HOSTILE_WORDS, changes, damaged, settled
+from hypothesis import given
 from hypothesis import strategies as st
 from trust_support import LEVELS
 from VertebraLabelingLib.core.errors import VertebraLabelingError
@@ -30,10 +30,12 @@ scalars = words | st.none() | st.booleans() | st.integers() | st.floats()
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def report():
+@pytest.fixture(autouse=True)
+def counted(counts):
+    """What the test adds to COUNTS goes into the table at the end."""
+    before = COUNTS.copy()
     yield
-    print("\nfuzzing points: " + ", ".join(f"{key} {n}" for key, n in COUNTS.items()))
+    counts.update(COUNTS - before)
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +66,6 @@ def judged(content: bytes, kind: str, reader=read_points) -> tuple[LabelledPoint
     assert all(math.isfinite(value) for point in points for value in point.position_lps_mm)
     assert all(0 <= point.probability <= 1 for point in points)
     return points
-
-
-def settled(count: int):
-    return settings(
-        max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-    )
 
 
 def bytes_are_damaged(originals, kind: str, count: int) -> None:

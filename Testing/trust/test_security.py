@@ -15,6 +15,7 @@ from pathlib import Path
 import audit
 import numpy as np
 import pytest
+from damage import flip_one_bit
 from trust_support import OUTPUTS, label, written
 from VertebraLabelingLib.core.errors import ModelError
 from VertebraLabelingLib.engines.weights import MANIFEST_NAME, MODELS_FOLDER, find_model, load_model, load_weights
@@ -135,9 +136,7 @@ def test_one_altered_bit_is_refused_before_anything_is_read(model, tmp_path, mon
     for path in MODELS_FOLDER.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     path = find_model(model, tmp_path).weights.path
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip_one_bit(path)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("the altered file was opened"))
     with pytest.raises(ModelError, match="altered"):
         load_model(model, tmp_path)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from VertebraLabelingLib import predict
+from VertebraLabelingLib import options, predict
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.labelling import Evidence, LabelledPoint, positions_of
 from VertebraLabelingLib.core.progress import Progress
 from VertebraLabelingLib.core.scan import Scan, geometry_of
+from VertebraLabelingLib.engines import device
 from VertebraLabelingLib.pipeline import LabelledScan
 
 LEVELS = (Level.L2, Level.L3, Level.L4, Level.L5)
@@ -32,6 +33,13 @@ class FixedMethod:
         probabilities = np.full((len(LEVELS), len(Level)), 0.03 / (len(Level) - 1))
         probabilities[np.arange(len(LEVELS)), list(LEVELS)] = 0.97
         return Evidence(places, np.log(probabilities), np.full(len(LEVELS), 0.9))
+
+
+def leave_out_networks() -> None:
+    """For the whole process: a `FixedMethod` in the place of the networks, and nothing imported that could run them."""
+    options.load_method = lambda *_: FixedMethod()
+    options.chosen_engine = lambda _: ("onnx", "cpu")
+    device.begin_import = lambda _: None
 
 
 def trunk_hu(shape_zyx: tuple[int, int, int] = (30, 24, 24), voxel_mm: float = 6.0) -> NDArray[np.int16]:

@@ -6,6 +6,7 @@ import builtins
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,6 +41,25 @@ def local_cluster(monkeypatch):
     options = {"processes": True, "dashboard_address": None, "silence_logs": 50}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as found:
         yield found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="kill -9")
+def test_a_scan_that_hangs_on_a_worker_fails_and_its_worker_goes_on(place, local_cluster):
+    source, output, fakes = place
+    write_volume(source / "hang.nii")
+    address = local_cluster.scheduler_address
+    with pytest.raises(SomeFailedError, match="1 of 7"):
+        run.run_batch(batch_args(source, output, "--scheduler", address, "--scan-timeout", 15), fakes)
+    with opened(output) as manifest:
+        rows = {stem: manifest.get(stem) for stem in [*map(str, range(6)), "hang"]}
+    assert (rows["hang"].state, rows["hang"].exit_code) == ("failed", 8)
+    assert {rows[str(number)].state for number in range(6)} == {"done"}
+    assert 1 <= sum(names.count("hang.nii") for names in fakes.seen().values()) <= 2, "no other worker is ended by it"
+    end = time.monotonic() + 60
+    while len(local_cluster.scheduler_info["workers"]) < 2:
+        assert time.monotonic() < end, "the worker has not come back"
+        time.sleep(0.2)
 
 
 @pytest.mark.slow

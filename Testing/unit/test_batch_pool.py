@@ -115,6 +115,51 @@ def test_a_scan_that_always_kills_is_given_up_and_takes_no_other_with_it(tmp_pat
     assert len(all_seen(fakes)) == count, "given up means given up"
 
 
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_scan_that_hangs_fails_alone_and_the_rest_goes_on(tmp_path, notes, workers):
+    """The one that was read ahead meanwhile is not blamed."""
+    fakes, source = ProcessFakes(notes), scans(tmp_path, "a.nii", "hang.nii", "i.nii", "j.nii", "k.nii")
+    with pytest.raises(SomeFailedError, match="1 of 5"):
+        run_pool(source, fakes, "--workers", workers, "--scan-timeout", 4)
+    output = tmp_path / "out"
+    assert {name for name, state in states(output).items() if state != "done"} == {"hang.nii"}
+    row = known(output, "hang")
+    assert (row.exit_code, row.state, row.seconds) == (8, "failed", {"all": 4.0})
+    assert "took longer than 4 s" in row.message
+    assert {(known(output, stem).attempts, known(output, stem).deaths) for stem in "aijk"} == {(1, 0)}
+    assert not any(psutil.pid_exists(int(pid)) for pid in fakes.seen())
+    count = len(all_seen(fakes))
+    with pytest.raises(SomeFailedError, match="1 of 5"):
+        run_pool(source, fakes)
+    assert len(all_seen(fakes)) == count, "failed, until --retry-failed"
+
+
+class SlowToLoad(ProcessFakes):
+    def load(self, args, progress):
+        time.sleep(3600)
+
+
+@pytest.mark.slow
+def test_networks_that_hang_whoever_loads_them_end_the_run(tmp_path, notes):
+    with pytest.raises(MemoryExhaustedError, match="hang while they load"):
+        run_pool(scans(tmp_path, "a.nii", "b.nii"), SlowToLoad(notes), "--scan-timeout", 4)
+
+
+def test_the_wait_for_a_gpu_does_not_count(monkeypatch):
+    now_s = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    crew = pool.Pool(SimpleNamespace(waiting=2), None, None, 2)
+    pipe = SimpleNamespace(send=lambda message: None)
+    first, second = (pool.Hand(number, None, pipe, "cuda:0", [object()], 100.0) for number in range(2))
+    crew._queue_up(first)
+    crew._queue_up(second)
+    now_s[0] = 150.0
+    assert (first.seconds(), second.seconds()) == (50.0, 0.0)
+    crew._step_back(first)
+    now_s[0] = 160.0
+    assert (first.seconds(), second.seconds()) == (60.0, 10.0)
+
+
 class NoModel(ProcessFakes):
     def load(self, args, progress):
         raise ModelError("The weights are missing.")

@@ -236,7 +236,7 @@ def test_a_name_that_the_console_cannot_show_does_not_end_the_run(place, monkeyp
     fake, console = FakeLabeller(), io.TextIOWrapper(io.BytesIO(), "cp1252")
     monkeypatch.setattr(Labeller, "load", fake.load)
     monkeypatch.setattr(sys, "stdout", console)
-    words = ["batch", "--input", str(place[0]), "--output", str(place[1]), "--no-preview"]
+    words = ["batch", "--input", str(place[0]), "--output", str(place[1]), "--no-preview", "--scan-timeout", "0"]
     assert predict.main(words) == 7
     console.flush()
     assert rb"\u4e2d.nii: FAILED (3)" in console.buffer.getvalue()

@@ -22,6 +22,7 @@ from VertebraLabelingLib.pipeline import label_scan
 
 from training.certainty import (
     answer,
+    calibrated_groups,
     expected_calibration_error,
     has_anchor,
     judge,
@@ -31,17 +32,19 @@ from training.certainty import (
     reliability,
     summaries,
 )
-from training.certainty_report import draw_reliability, silent_errors
+from training.certainty_report import draw_reliability, reliability_table, silent_errors
 from training.commands.crops import add_parser, variants
 from training.crops import (
     CROP,
     NEGATIVE,
+    PHANTOM,
     WHOLE,
     Piece,
     crop_boxes,
     cut,
     load_pieces,
     negative_boxes,
+    phantom_pieces,
     pieces_of,
     save_pieces,
 )
@@ -299,8 +302,9 @@ def test_the_summary_counts_what_was_put_in(tmp_path):
     assert (crops["pieces"], crops["vertebrae"], crops["columns_right"], crops["columns_shifted"]) == (2, 16, 1, 1)
     assert crops["id_rate"] == 6 / 16
     assert crops["recall"] == 14 / 16
-    # the first crop names its 6 vertebrae as the whole scan does, the second none of its 8
+    # the first crop names its 6 vertebrae as the whole scan does, the second, which is flagged or not, none of its 8
     assert crops["agreement_with_whole"] == 6 / 14
+    assert crops["agreement_unless_flagged"] == (1.0 if verdicts[2].flagged else 6 / 14)
     assert (negative["pieces"], negative["nothing_found"], negative["vertebrae"]) == (2, 0.5, 0)
     assert negative["false_positives"] == len(verdicts[4].result.labels) == 8
     assert rows["crop, no anchor"]["pieces"] == 0
@@ -309,9 +313,33 @@ def test_the_summary_counts_what_was_put_in(tmp_path):
     assert crops["off_flagged"] == float(verdicts[2].flagged)
     assert sum("scan/2" in line for line in silent_errors(verdicts)) == (not verdicts[2].flagged)
     assert sum("scan/4" in line for line in silent_errors(verdicts)) == 1
-    draw_reliability(tmp_path / "r.png", verdicts)
+    groups = calibrated_groups(verdicts)
+    assert {name: len(group) for name, group in groups.items()} == {"whole scans and phantoms": 1, "crops": 2}
+    mean = np.mean(verdicts[0].probabilities)
+    assert f"| 0.9 to 1.0 | 8, {mean:.1%}, 100.0% | 14, " in reliability_table(groups)
+    draw_reliability(tmp_path / "r.png", groups)
     assert (tmp_path / "r.png").stat().st_size > 5000
     assert len(pooled(verdicts)[1]) == 8 + 6 + 8 + 8
+
+
+def test_a_vertebra_at_the_face_of_a_piece_is_not_held_against_it():
+    """Its whole body is not in view."""
+    top_mm = TALL.corners_lps_mm[:, 2].max()
+    cut_off, entire = LabelledPoint(Level.L1, (0.0, 0.0, top_mm - 6)), LabelledPoint(Level.L2, (0.0, 0.0, top_mm - 40))
+    whole = piece((cut_off, entire), evidence=evidence_of((cut_off, entire)))
+    crop = replace(whole, kind=CROP, name="scan/1")
+    verdicts = judge_all([whole, crop], DEFAULT_SETTINGS)
+    assert (verdicts[1].same, verdicts[1].both) == (1, 1)
+
+
+def test_phantoms_to_judge_by_are_drawn_from_their_own_seeds(monkeypatch):
+    asked = []
+    monkeypatch.setattr("training.phantom.make_phantom", lambda seed, spec: asked.append(seed) or small_phantom())
+    _, truth = phantom_scan()
+    pieces = list(phantom_pieces(FakeMethod(truth), range(2, 4)))
+    assert asked == [10_000_002, 10_000_003]
+    assert {(p.kind, p.truth) for p in pieces} == {(PHANTOM, truth)}
+    assert len(pieces[0].evidence) == len(truth)
 
 
 # the command

@@ -15,6 +15,16 @@ LIBRARY = ROOT / "VertebraLabeling" / "VertebraLabelingLib"
 PACKAGE = "VertebraLabelingLib"
 MAY_IMPORT = {"core": {"core"}, "engines": {"core", "engines"}, "methods": {"core", "engines", "methods"}}
 SLICER_SIDE = {"slicer", "qt", "ctk", "vtk"}
+BROWSER_SIDE = {
+    "trame",
+    "trame_client",
+    "trame_rca",
+    "trame_server",
+    "trame_slicer",
+    "trame_vuetify",
+    "aiohttp",
+    "greenlet",
+}
 MAY_USE_VTK = {"training/phantom/meshes.py"}
 """Reads surfaces of real vertebrae, an optional extra of training: vtk only inside its functions."""
 HEAVY = {"torch", "SimpleITK", "matplotlib", "numpy", "scipy", "sklearn", "rich", "slicer", "qt"}
@@ -95,9 +105,14 @@ def test_library_imports_point_one_way(path):
     assert "training" not in roots
     if room in MAY_IMPORT:
         assert rooms & folders <= MAY_IMPORT[room]
-    if room != "app":
+    if room not in ("app", "view"):
         assert "app" not in rooms
-        assert not roots & SLICER_SIDE
+        assert not roots & (SLICER_SIDE | {"vtkmodules"})
+    if room != "view":
+        assert not roots & BROWSER_SIDE
+        assert "view" not in rooms or path.name == "view.py"
+    else:
+        assert not roots & {"qt", "ctk", "torch"}
     if room == "core":
         assert "torch" not in roots
 

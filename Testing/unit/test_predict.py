@@ -261,16 +261,16 @@ def test_a_move_that_fails_is_undone_for_all_files(tmp_path, monkeypatch, error)
     replace = Path.replace
 
     def moved(source, target):
-        if target.name == "c":
+        if target.name == "a":
             raise error
         return replace(source, target)
 
     monkeypatch.setattr(Path, "replace", moved)
-    (tmp_path / "a").write_text("old")
+    (tmp_path / "b").write_text("old")
     with pytest.raises(UsageError if isinstance(error, OSError) else KeyboardInterrupt):
         outputs.write_together({tmp_path / name: lambda p: p.write_text("new") for name in "abc"})
-    assert files(tmp_path) == {"a"}
-    assert (tmp_path / "a").read_text() == "old"
+    assert files(tmp_path) == {"b"}
+    assert (tmp_path / "b").read_text() == "old"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,9 +15,10 @@ from VertebraLabelingLib.core.progress import silent
 from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.methods.corridor import Corridor, curve_in_map
 from VertebraLabelingLib.methods.corridor.settings import CorridorSettings
+from VertebraLabelingLib.methods.level_evidence import all_levels
 from VertebraLabelingLib.methods.sites.method import Sites
 from VertebraLabelingLib.methods.sites.neck import box_around, find_neck
-from VertebraLabelingLib.methods.sites.reading import all_levels, expectations, find_sites, read_at
+from VertebraLabelingLib.methods.sites.reading import expectations, find_sites, read_at
 from VertebraLabelingLib.methods.sites.settings import SitesSettings
 
 CENTRES_LPS = np.array([[-42.0, 31.0, 300.0 - 30.0 * n] for n in range(8)]) + [[0.7 * n, n, 0] for n in range(8)]

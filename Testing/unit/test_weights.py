@@ -8,6 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
+from damage import flip_one_bit
 from VertebraLabelingLib.core.errors import ModelError, UsageError
 from VertebraLabelingLib.engines import weights as store
 from VertebraLabelingLib.engines.weights import find_model, load_model, load_weights, register_model, save_weights
@@ -87,9 +88,7 @@ def test_a_folder_is_not_a_weight_file(tmp_path):
 
 def test_one_changed_bit_is_noticed_before_the_file_is_interpreted(file, monkeypatch):
     expected = hashlib.sha256(file.read_bytes()).hexdigest()
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
+    flip_one_bit(file)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("an altered file was opened"))
     with pytest.raises(ModelError, match="altered"):
         load_weights(file, expected)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from shutil import copyfile
-from tempfile import TemporaryDirectory
+from shutil import copyfile, rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from .core.errors import UsageError
@@ -122,8 +122,9 @@ def writers(
 
 
 def write_together(writers: Mapping[Path, Writer]) -> None:
-    """Write every file to a temporary folder beside its place, then move all into place.
+    """Write every file to a temporary folder beside its place, then move all into place, the last one first.
 
+    Of the files of `writers` that is the record, and the markups come last: where they lie, all else does.
     Whatever goes wrong, no file of the run appears and earlier ones stay.  Raises UsageError when the disk refuses.
     """
     try:
@@ -139,17 +140,26 @@ def write_together(writers: Mapping[Path, Writer]) -> None:
 def _written(target: Path, writer: Writer, stack: ExitStack) -> Path:
     """The temporary file, under its final name because writers choose the format by it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = stack.enter_context(TemporaryDirectory(prefix=".vertebra-labeling-", dir=target.parent))
-    temporary = Path(folder) / target.name
+    temporary = stack.enter_context(_folder_beside(target)) / target.name
     writer(temporary)
     return temporary
 
 
-def _move_all(written: Mapping[Path, Path]) -> None:
+@contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """A temporary folder; not `TemporaryDirectory`, which goes round in circles where it cannot be removed."""
+    folder = Path(mkdtemp(prefix=".vertebra-labeling-", dir=target.parent))
+    try:
+        yield folder
+    finally:
+        rmtree(folder, ignore_errors=True)
+
+
+def _move_all(written: dict[Path, Path]) -> None:
     """Move the temporary files to their targets; when one move fails, as to a file open in Excel, undo the others."""
     undo: list[Callable[[], object]] = []
     try:
-        for target, temporary in written.items():
+        for target, temporary in reversed(written.items()):
             earlier = temporary.with_name("earlier")
             if target.exists():
                 copyfile(target, earlier)

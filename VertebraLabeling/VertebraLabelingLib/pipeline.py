@@ -86,7 +86,7 @@ def label_scan(
     with watch.stage("name"):
         labelling = decode_sequence(evidence, anchors=anchors) if decode else most_likely(evidence, anchors)
     if not labelling.points or is_lone_guess(labelling):
-        raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
+        raise NothingFoundError.in_scan(scan.name)
     if refine is not None:
         with watch.stage("refine"):
             labelling = refine(scan, labelling, part(progress, 0.96, 1.0))

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from . import __version__
 from .batch import command as batch
-from .commands import label, refine
+from .commands import label, refine, view
 from .console import emit
 from .core.errors import CancelledError, UsageError, VertebraLabelingError
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     root = Parser(prog="vertebra-labeling", description="Names the vertebrae in a CT.", allow_abbrev=False)
     root.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = root.add_subparsers(metavar="COMMAND", required=True)
-    for command in (label, refine, batch):
+    for command in (label, refine, batch, view):
         command.add_parser(commands)
     return root
 

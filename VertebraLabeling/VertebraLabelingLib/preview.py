@@ -12,20 +12,18 @@ from numpy.typing import NDArray
 
 from .core.geometry import Geometry
 from .core.labelling import LabelledPoint, Labelling
+from .core.planes import PIXEL_MM, View, view_of
 from .core.scan import Scan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Image = NDArray[np.float32]
+    from .core.correction.column_point import ColumnPoint
 
-PIXEL_MM = 1.0
 HALF_WIDTH_MM = 75.0
 MARGIN_Z_MM = 70.0
-SLAB_OFFSETS_MM = (-3.0, 0.0, 3.0)
 WINDOW_HU = (-200.0, 750.0)
-OUTSIDE_HU = -1024.0
 LABEL_OFFSET_MM = {1: -26.0, 0: 34.0}  # by view axis: in front of the body, or to its left
 
 _LONGEST_NAME = 50
@@ -33,7 +31,8 @@ _MM_PER_INCH = 55.0
 _HEIGHT_INCHES = (5.0, 14.0)
 _WIDTH_INCHES = (7.5, 11.0)
 _TOP_INCHES, _BOTTOM_INCHES, _GAP_INCHES = 0.8, 0.5, 0.15
-_BACKGROUND, _TEXT, _FAINT = "#0e1116", "#e8eaed", "#9aa3ad"
+_BACKGROUND, _TEXT = "#0e1116", "#e8eaed"
+FAINT = "#9aa3ad"
 
 
 @dataclass(frozen=True)
@@ -58,23 +57,6 @@ class Curve:
 
         clipped = np.clip(z_mm, z[0], z[-1])
         return PchipInterpolator(z, x)(clipped), PchipInterpolator(z, y)(clipped)
-
-
-@dataclass(frozen=True)
-class View:
-    """A curved plane: pixels (rows downwards, columns) and the millimetres of its outer borders.
-
-    extent_mm: left, right, bottom, top; the columns are y (sagittal) or x (coronal), the rows z, all LPS.
-    """
-
-    pixels: Image
-    extent_mm: tuple[float, float, float, float]
-
-    @property
-    def size_mm(self) -> tuple[float, float]:
-        """Height and width."""
-        left, right, bottom, top = self.extent_mm
-        return top - bottom, right - left
 
 
 def draw_preview(path: Path, scan: Scan, labelling: Labelling, phantom: bool = False) -> None:
@@ -120,22 +102,8 @@ def curved_view(
     columns = np.arange(shown.min() - HALF_WIDTH_MM, shown.max() + HALF_WIDTH_MM, PIXEL_MM)
     across = curve.at(z_mm)[1 - axis]
     lps = np.empty((len(z_mm), len(columns), 3))
-    lps[..., axis], lps[..., 2] = columns, z_mm[:, None]
-    total = np.zeros(lps.shape[:2], np.float32)
-    for offset in SLAB_OFFSETS_MM:
-        lps[..., 1 - axis] = across[:, None] + offset
-        total += _sampled(scan, lps)
-    half = PIXEL_MM / 2
-    extent = (columns[0] - half, columns[-1] + half, z_mm[-1] - half, z_mm[0] + half)
-    return View(total / len(SLAB_OFFSETS_MM), tuple(float(e) for e in extent))  # type: ignore[arg-type]
-
-
-def _sampled(scan: Scan, lps_mm: NDArray[np.float64]) -> Image:
-    """HU at points (..., 3) by linear interpolation, air outside the scan."""
-    from scipy.ndimage import map_coordinates
-
-    index = np.moveaxis(scan.geometry.index_zyx_from_lps(lps_mm), -1, 0)
-    return map_coordinates(scan.hu, index, order=1, mode="constant", cval=OUTSIDE_HU)
+    lps[..., axis], lps[..., 1 - axis], lps[..., 2] = columns, across[:, None], z_mm[:, None]
+    return view_of(scan, lps, np.eye(3)[1 - axis], columns, z_mm)
 
 
 def _figure(left: View, right: View) -> Figure:
@@ -167,7 +135,7 @@ def _draw_view(axes: Axes, view: View, labelling: Labelling, axis: int, sides: t
     for point in labelling.points:
         _draw_point(axes, point, axis)
     for place, side, edge in zip((0.015, 0.985), sides, ("left", "right"), strict=True):
-        axes.text(place, 0.985, side, transform=axes.transAxes, color=_FAINT, fontsize=10, va="top", ha=edge)
+        axes.text(place, 0.985, side, transform=axes.transAxes, color=FAINT, fontsize=10, va="top", ha=edge)
 
 
 def _draw_point(axes: Axes, point: LabelledPoint, axis: int) -> None:
@@ -180,11 +148,16 @@ def _draw_point(axes: Axes, point: LabelledPoint, axis: int) -> None:
     dot = {"markerfacecolor": colour, "markeredgecolor": "black", "markersize": 5.5, "markeredgewidth": 0.8}
     axes.plot(across, z, "o", **(ring if doubt else dot))
     axes.annotate(
-        f"{point.level.name} ? {point.probability:.0%}" if doubt else point.level.name,
+        point_text(point.level.name, point),
         (across, z), xytext=(across + LABEL_OFFSET_MM[axis], z),
         ha="right" if axis == 1 else "left", va="center", fontsize=10, fontweight="bold", color=colour,
         path_effects=[withStroke(linewidth=2.2, foreground="black")],
     )  # fmt: skip
+
+
+def point_text(name: str, point: LabelledPoint | ColumnPoint) -> str:
+    """What stands beside a point in a picture: its name, an uncertain one's with a question mark."""
+    return f"{name} ? {point.probability:.0%}" if point.is_uncertain else name
 
 
 def _draw_scale_bar(axes: Axes, length_mm: float = 50.0) -> None:
@@ -202,11 +175,11 @@ def _write_captions(figure: Figure, name: str, labelling: Labelling, phantom: bo
     figure.text(
         0.02, 1 - 0.27 / height, title, color=_TEXT, fontsize=13, fontweight="bold", va="center", parse_math=False
     )
-    figure.text(0.02, 1 - 0.55 / height, labelling.summary(), color=_FAINT, fontsize=9.5, va="center")
+    figure.text(0.02, 1 - 0.55 / height, labelling.summary(), color=FAINT, fontsize=9.5, va="center")
     note = "VertebraLabeling · research tool, not for clinical use"
     legend = "ring and ?: uncertain" if any(p.is_uncertain for p in labelling.points) else ""
-    figure.text(0.02, 0.25 / height, legend, color=_FAINT, fontsize=8.5, va="center")
-    figure.text(0.98, 0.25 / height, note, color=_FAINT, fontsize=8.5, va="center", ha="right")
+    figure.text(0.02, 0.25 / height, legend, color=FAINT, fontsize=8.5, va="center")
+    figure.text(0.98, 0.25 / height, note, color=FAINT, fontsize=8.5, va="center", ha="right")
 
 
 def _in_one_line(name: str) -> str:

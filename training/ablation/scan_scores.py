@@ -20,8 +20,7 @@ from VertebraLabelingLib.methods.level_evidence import evidence_of
 from VertebraLabelingLib.methods.registry import load_method
 from VertebraLabelingLib.pipeline import inside, most_likely
 
-from ..calibration import scan_of
-from ..case_scores import Named, judged, truth_of
+from ..case_scores import Named, judged, scan_of, truth_of
 from ..cases import Case
 from ..evaluate import ScanResult, evaluate_scan
 from ..evaluation_report import json_report

@@ -20,7 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="throughput of a batch on the CPU with 1, 2, ... workers",
         description="Each run gets all cores; OMP_NUM_THREADS limits them.",
     )
-    parser.add_argument("--input", type=Path, required=True, help="folder with the scans")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--input", type=Path, help="folder with the scans")
+    source.add_argument("--phantoms", type=int, metavar="N", help="make so many small phantoms, T12 to S2, for it")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers to try (default: 1 2)")
     parser.add_argument("--limit", type=int, default=1_000_000, help="at most so many scans (default: all)")
     parser.set_defaults(run=run)
@@ -30,10 +32,11 @@ def run(args: argparse.Namespace) -> int:
     """Print one table."""
     from rich.console import Console
 
-    from ..batch_bench import run_batches
+    from ..batch_bench import run_batches, write_phantoms
 
     with tempfile.TemporaryDirectory() as folder:
-        runs = run_batches(args.input, Path(folder), args.workers, "--limit", str(args.limit))
+        scans = args.input or write_phantoms(Path(folder) / "phantoms", args.phantoms)
+        runs = run_batches(scans, Path(folder), args.workers, "--limit", str(args.limit))
     Console().print(report(runs))
     return 0
 

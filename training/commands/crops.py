@@ -25,6 +25,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     source.add_argument("--from-evidence", type=Path, metavar="F", help="what --save-evidence wrote; no network runs")
     parser.add_argument("--split", nargs="+", default=["val"])
     parser.add_argument("--pieces", type=int, default=8, help="crops per scan (default 8); half as many negatives")
+    parser.add_argument("--phantoms", type=int, default=0, help="also so many phantoms that no training has seen")
+    parser.add_argument("--spines", type=Path, metavar="FILE", help="real spines (spines.csv.gz) to pose them by")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--method", default="sites")
     parser.add_argument("--model-file", type=Path, help="weights of your own instead of the shipped ones")
@@ -109,20 +111,27 @@ def _labelled(args: argparse.Namespace) -> tuple[list[Piece], dict[str, Any]]:
     from VertebraLabelingLib.core.readers import read_scan
     from VertebraLabelingLib.methods.registry import load_method
 
-    from ..crops import pieces_of, save_pieces
+    from ..crops import phantom_pieces, pieces_of, save_pieces
     from ..datasets import read_dataset
+    from ..phantom import read_poses
 
     items = [item for item in read_dataset(args.data) if item.split in args.split]
     if not items:
         raise UsageError(f"{args.data} has no annotated scan of the split {' '.join(args.split)}.")
     method = load_method(args.method, args.model_file, args.device)
-    about = {"split": " ".join(args.split), "pieces": args.pieces, "seed": args.seed, "method": method.name}
+    about = {"split": " ".join(args.split), "pieces": args.pieces, "seed": args.seed, "phantoms": args.phantoms}
+    about["method"] = method.name
     about["weights"] = " ".join(f"{role} {sha[:12]}" for role, sha in method.weights_sha256.items())
     pieces: list[Piece] = []
     for number, item in enumerate(items, start=1):
         scan = replace(read_scan(item.scan_file), name=item.id)
         pieces += pieces_of(scan, item.points, method, args.pieces, args.seed)
         print(f"{number}/{len(items)} {item.id}: {len(pieces)} pieces", flush=True)
+        if args.save_evidence:
+            save_pieces(args.save_evidence, pieces, about)
+    for piece in phantom_pieces(method, range(args.phantoms), read_poses(args.spines) if args.spines else ()):
+        pieces.append(piece)
+        print(piece.name, flush=True)
         if args.save_evidence:
             save_pieces(args.save_evidence, pieces, about)
     return pieces, about
@@ -148,20 +157,30 @@ def _report(
     import json
     from dataclasses import asdict
 
-    from ..certainty import judge_all, pooled, reliability, summaries
-    from ..certainty_report import LEGEND, draw_reliability, markdown_table, piece_values, silent_errors
+    from ..certainty import calibrated_groups, judge_all, pooled, reliability, summaries
+    from ..certainty_report import (
+        LEGEND,
+        draw_reliability,
+        markdown_table,
+        piece_values,
+        reliability_table,
+        silent_errors,
+    )
     from .evaluate import write_text
 
     verdicts = judge_all(pieces, setting)
     rows = summaries(verdicts)
+    groups = calibrated_groups(verdicts)
     silent = "".join(f"- {line}\n" for line in silent_errors(verdicts)) or "- none\n"
-    text = f"{markdown_table(rows)}\n{LEGEND}\n\n### Silent errors\n\n{silent}"
+    tables = f"{markdown_table(rows)}\n{LEGEND}\n\n### Stated and true probability\n\n{reliability_table(groups)}"
+    text = f"{tables}\n### Silent errors\n\n{silent}"
     print(text)
     if output is None:
         return
-    bins = [[None if n == 0 else float(v) for v in (n, p, h)] for n, p, h in reliability(*pooled(verdicts))]
+    bins = {name: [[float(v) if n else None for v in (n, p, h)] for n, p, h in reliability(*pooled(group))]
+            for name, group in groups.items()}  # fmt: skip
     values = {"about": about, "settings": name, "decoder": asdict(setting), "groups": rows,
               "reliability": bins, "pieces": [piece_values(v) for v in verdicts]}  # fmt: skip
     write_text(output / "crops.json", json.dumps(values, indent=1) + "\n")
     write_text(output / "crops.md", f"# Certainty on whole scans and crops\n\n{about}, decoder: {name}\n\n{text}")
-    draw_reliability(output / "reliability.png", verdicts)
+    draw_reliability(output / "reliability.png", groups)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FRESH_SEED = 1_000_000
 """First seed of the phantoms to judge on; those to learn from begin with 0."""
 
+MEASURE_SEED = 2_000_000
+"""First seed of the fresh phantoms on which methods are calibrated and their trust is measured."""
+
 Groups = Mapping[str, Sequence[Case]]
 """Cases to judge on, by what they are: "scans", "phantoms"."""
 

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level, regular_shift
 from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets, centre_weight
 from VertebraLabelingLib.methods.multi_view.drr import drr
 from VertebraLabelingLib.methods.multi_view.geometry import Views
@@ -18,6 +17,7 @@ from VertebraLabelingLib.methods.multi_view.network import MultiViewNet, MultiVi
 from VertebraLabelingLib.methods.multi_view.sequence_loss import sequence_loss
 from VertebraLabelingLib.methods.multi_view.settings import MultiViewSettings
 
+from ..level_channels import CHANNEL
 from ..sampling import Window, WindowSettings
 from ..simsiam import SimSiam, augmented, embedding_spread, pairs_loss
 from . import Sample
@@ -27,8 +27,6 @@ MOST_CENTRES = 24
 READ_JITTER_MM = 3.0
 """Standard deviation by which a square is off: at inference it is read at what the heat map found."""
 WEIGHTS = {"heat": 0.1, "level": 1.0, "sequence": 1.0}
-
-_CHANNEL = np.array([REGULAR_LEVELS.index(regular_shift(level, 0)) for level in Level])
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class MultiViewTask:
         views, count, _ = centres.shape
         size = np.array(self.settings.image_hw)
         inside = ((centres > -0.5) & (centres < size - 0.5)).all(2)
-        channels = np.where(inside, _CHANNEL[levels], -1)
+        channels = np.where(inside, CHANNEL[levels], -1)
         padded, named = np.zeros((views, MOST_CENTRES, 2)), np.full((views, MOST_CENTRES), -1)
         padded[:, :count], named[:, :count] = np.where(inside[..., None], centres, 0.0), channels
         consecutive = [bool((np.diff(row[row >= 0]) == 1).all()) for row in channels]

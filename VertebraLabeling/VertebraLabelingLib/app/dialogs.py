@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .exporting import file_name
 from .machine_settings import store, stored
-
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]')
-"""Windows refuses them in file names; volumes from DICOM are called such as "4: Thorax"."""
 
 
 class Dialogs:
@@ -28,7 +25,7 @@ class Dialogs:
 
     def save_path(self, title: str, name: str, suffix: str) -> Path | None:
         """Where to write a file; the suffix is added when the user has left it out.  None: cancelled."""
-        proposal = str(Path(stored("ExportFolder", str(Path.home()))) / _NOT_IN_NAMES.sub("_", name))
+        proposal = str(Path(stored("ExportFolder", str(Path.home()))) / file_name(name))
         chosen = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, proposal, f"*{suffix}")
         path = _path(chosen)
         if path is None:

@@ -7,6 +7,7 @@ exported points fit the CT's file, and with `TRANSFORM_NOTE` the panel says so.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,15 @@ SUFFIXES = (
 
 TRANSFORM_NOTE = _("Positions are written in the CT's own coordinates, without the transform it is under in Slicer.")
 
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]')
+"""Windows refuses them in file names; volumes from DICOM are called such as "4: Thorax"."""
 _ACQUISITION = "acquisition transform"
 """What Slicer's DICOM reader calls the transform with which it straightens a tilted or uneven series."""
+
+
+def file_name(name: str) -> str:
+    """The name of a node as a part of a file name."""
+    return _NOT_IN_NAMES.sub("_", name)
 
 
 def export(path: Path, column: Column, volume_node) -> None:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import CancelledError, UsageError, VertebraLabelingError
+from ..core.errors import CancelledError, TooSlowError, UsageError, VertebraLabelingError
 from ..core.progress import silent
 from .desk import Desk
 from .state import Result
-from .task import Assignment, Job, LabellerLike, read_entry, work
+from .task import Assignment, Job, LabellerLike, read_entry, too_slow, work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -34,17 +36,26 @@ def work_on_cluster(desk: Desk, args: argparse.Namespace, labellers: Labellers) 
     """Work on all scans of the desk by the workers that the scheduler has, or gets meanwhile."""
     with connected(args.scheduler) as client:
         desk.start()
-        pending: dict[Future, Assignment] = {}
+        pending: dict[Future, Given] = {}
         try:
             while desk.waiting or pending:
                 pending |= _handed_out(client, desk, args, labellers, len(pending))
                 for future in _ended(pending):
-                    if _settle(desk, pending[future], future):
+                    if _settle(desk, pending[future].assignment, future):
                         del pending[future]
+                _end_overdue(client, desk, pending, args.scan_timeout)
                 desk.progress(f"{_workers(client)} workers", 0.0)
         finally:
             with suppress(Exception):  # the scheduler may be gone
                 client.cancel(list(pending))
+
+
+@dataclass(frozen=True)
+class Given:
+    """A scan that the scheduler has, and since when."""
+
+    assignment: Assignment
+    since_s: float = field(default_factory=time.monotonic)
 
 
 @contextmanager
@@ -68,23 +79,33 @@ def _workers(client: Client) -> int:
 
 def _handed_out(
     client: Client, desk: Desk, args: argparse.Namespace, labellers: Labellers, busy: int
-) -> dict[Future, Assignment]:
+) -> dict[Future, Given]:
     """Scans given to the scheduler, one for each worker: Dask would blame all that a worker has for its death."""
-    found: dict[Future, Assignment] = {}
+    found: dict[Future, Given] = {}
     while busy + len(found) < max(1, _workers(client)) and (assignment := desk.take()):
         desk.begin(assignment, "dask")
         given = (assignment, desk.job, args, labellers)
         future = client.submit(label_on_worker, *given, pure=False)
-        found[future] = assignment
+        found[future] = Given(assignment)
     return found
 
 
-def _ended(pending: dict[Future, Assignment]) -> list[Future]:
+def _ended(pending: dict[Future, Given]) -> list[Future]:
     """Those that have ended; waits for one, for a short while."""
     until_s = time.monotonic() + _LOOK_EVERY_S
     while not (found := [future for future in pending if future.done()]) and time.monotonic() < until_s:
         time.sleep(_STEP_S)
     return found
+
+
+def _end_overdue(client: Client, desk: Desk, pending: dict[Future, Given], limit_s: int) -> None:
+    """Give up what takes longer than it may; its worker ends itself."""
+    late = [future for future, given in pending.items() if limit_s and time.monotonic() - given.since_s > limit_s]
+    for future in late:
+        if future.done():
+            continue
+        client.cancel([future])
+        desk.ended(pending.pop(future).assignment.entry, too_slow(limit_s))
 
 
 def _settle(desk: Desk, assignment: Assignment, future: Future) -> bool:
@@ -130,10 +151,23 @@ _loaded: dict[Any, LabellerLike] = {}
 
 def label_on_worker(assignment: Assignment, job: Job, args: argparse.Namespace, labellers: Labellers) -> Result:
     """Label a scan with the networks that this process keeps; CancelledError once the run has ended."""
-    with _one_at_a_time:
+    with _one_at_a_time, _ended_after(args.scan_timeout):
         job.require_current()
         labeller = _labeller(job, args, labellers)
         return work(assignment, job, labeller, read_entry, _Watch(job))
+
+
+@contextmanager
+def _ended_after(limit_s: int) -> Iterator[None]:
+    """The process ends when the block takes longer (0: never); a call into a library cannot be ended otherwise."""
+    timer = threading.Timer(limit_s, os._exit, (TooSlowError.exit_code,))
+    timer.daemon = True
+    if limit_s:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _labeller(job: Job, args: argparse.Namespace, labellers: Labellers) -> LabellerLike:

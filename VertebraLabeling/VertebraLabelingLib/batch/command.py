@@ -16,7 +16,9 @@ command again to go on: scans that are done are skipped as long as the input, th
 same, and points corrected by hand are never replaced."""
 _EPILOG = """Exit codes: 0 all scans done; 1 unexpected error; 2 wrong option, nothing found, or the output cannot be
 written; 5 model missing; 7 some scans failed (the others are done), see summary.csv; 130 cancelled, what is done stays.
+In summary.csv each scan has the exit code that `label` would have had, or 8 when it took longer than --scan-timeout.
 """
+_TIMEOUT_S = 3600
 
 
 def add_parser(commands: Any) -> None:
@@ -45,7 +47,12 @@ def add_parser(commands: Any) -> None:
     batch.add_argument(
         "--workers", metavar="N", type=_positive, default=1,
         help="processes that work side by side, each with its own networks and its share of the cores; they take turns "
-        "on a GPU (default: 1, in this process)",
+        "on a GPU (default: 1)",
+    )  # fmt: skip
+    batch.add_argument(
+        "--scan-timeout", metavar="SECONDS", type=_not_negative, default=_TIMEOUT_S,
+        help="a scan that takes longer, not counting its wait for a GPU, has failed, and its process is ended and "
+        f"replaced (default: {_TIMEOUT_S}); 0: none, and a single worker works in this process",
     )  # fmt: skip
     batch.add_argument(
         "--scheduler", metavar="ADDRESS", help="work on the machines of this Dask scheduler, such as tcp://host:8786"
@@ -57,9 +64,17 @@ def add_parser(commands: Any) -> None:
 
 
 def _positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _not_negative(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"must be {least} or more, not {number}")
     return number
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 
-from ..core.errors import VertebraLabelingError
+from ..core.errors import TooSlowError, VertebraLabelingError
 from ..core.progress import Progress
 from ..outputs import OutputPaths
 from ..record import record_path
@@ -107,8 +107,10 @@ class Desk:
     def ended(self, entry: Entry, result: Result) -> None:
         """The work on a scan has ended."""
         row = self._row(entry)
-        # after a success all files are there, though NFS may not show them yet when another machine has written them
-        row = ended(row, result, self._owned(row, entry) if result.exit_code else row.files)
+        # after a success all files are there, though NFS may not show them yet when another machine has written them;
+        # and one that was too slow may write them yet, before it ends
+        are_its_own = result.exit_code in (0, TooSlowError.exit_code)
+        row = ended(row, result, row.files if are_its_own else self._owned(row, entry))
         self._manifest.put(entry.stem, row)
         del self._before[entry]
         self._settle(_outcome(entry, row))
@@ -124,6 +126,13 @@ class Desk:
         self._queue.append(entry)
         self.says.scan_retried(entry.relative, reason, row.attempts)
 
+    def put_back(self, entry: Entry, reason: str) -> None:
+        """The process that had the scan was ended for the sake of another one: it waits as if it had not been begun."""
+        self._restore(entry)
+        attempts = self._before.pop(entry).attempts
+        self._queue.appendleft(entry)
+        self.says.scan_retried(entry.relative, reason, attempts)
+
     def lost(self, entry: Entry, attempts: int, reason: str) -> None:
         """The scan is given up, after so many processes have ended under it."""
         self.ended(entry, Result(1, _DIED.format(count=attempts, reason=reason)))
@@ -131,12 +140,16 @@ class Desk:
     def release(self) -> None:
         """Nobody works any more: the scans that were begun stand as before, as far as the disk lets us say so."""
         with suppress(VertebraLabelingError):
-            for entry, row in self._before.items():
-                owned = self._owned(self._row(entry), entry)
-                self._manifest.put(entry.stem, replace(row, files=tuple(sorted({*row.files, *owned}))))
+            for entry in self._before:
+                self._restore(entry)
             self._before.clear()
 
     # --- how a scan stands
+
+    def _restore(self, entry: Entry) -> None:
+        """Note that the scan stands as before it was begun, but for outputs that are there now."""
+        row, owned = self._before[entry], self._owned(self._row(entry), entry)
+        self._manifest.put(entry.stem, replace(row, files=tuple(sorted({*row.files, *owned}))))
 
     def _settle(self, outcome: Outcome) -> None:
         self._standings.set(outcome)

@@ -1,4 +1,4 @@
-"""The crew of several processes on this machine: each has its networks, and one dies without the others.
+"""The crew of one or several processes on this machine: each has its networks, and one dies without the others.
 
 A GPU is shared by turns: all workers have their networks on it, one at a time labels, the others read and write.
 Several GPUs are dealt out among the workers.
@@ -10,17 +10,17 @@ import argparse
 import multiprocessing
 import os
 import signal
+import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
 
 from ..core.errors import MemoryExhaustedError
 from .desk import Desk
-from .task import Assignment
+from .hand import Hand
+from .task import Assignment, too_slow
 from .worker import Broken, Ended, Ready, Step, Turn, serve
 
 if TYPE_CHECKING:
@@ -48,27 +48,6 @@ def threads_each(workers: int) -> int:
     return max(1, min(cores, int(limit) if limit.isdecimal() and int(limit) else cores) // workers)
 
 
-@dataclass(eq=False)
-class Hand:
-    """A worker process; device: None until its networks are loaded; given: what it has, the current scan first."""
-
-    number: int
-    process: BaseProcess
-    connection: Connection
-    device: str | None = None
-    given: list[Assignment] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """For the manifest."""
-        return f"process {self.process.pid}"
-
-    def send(self, message: Any) -> None:
-        """Send; when the process has just died, its pipe says so next."""
-        with suppress(OSError):
-            self.connection.send(message)
-
-
 class Pool:
     """The workers and what they have; one thread, which waits for messages."""
 
@@ -87,6 +66,7 @@ class Pool:
             self._hand_out()
             for hand in self._heard():
                 self._hear(hand)
+            self._end_overdue()
             self._desk.check()
 
     def close(self) -> None:
@@ -108,7 +88,7 @@ class Pool:
             self._hands += [self._start(number) for number in free[: max(0, wanted)]]
         elif not self._hands:
             raise MemoryExhaustedError(
-                "The worker processes end while they load the networks (killed for memory?); use fewer --workers."
+                "The worker processes end or hang while they load the networks (want of memory?); use fewer --workers."
             )
 
     def _start(self, number: int) -> Hand:
@@ -134,6 +114,8 @@ class Pool:
 
     def _give(self, hand: Hand, assignment: Assignment) -> None:
         self._desk.begin(assignment, hand.name)
+        if not hand.given:
+            hand.begun_s = time.monotonic()
         hand.given.append(assignment)
         hand.send(assignment)
 
@@ -152,7 +134,7 @@ class Pool:
             self._desk.progress(message.stage, message.fraction, message.entry)
         elif isinstance(message, Ended):
             hand.given.pop(0)
-            self._in_vain = 0
+            hand.begun_s, self._in_vain = time.monotonic(), 0
             self._desk.ended(message.entry, message.result)
         elif isinstance(message, Turn):
             self._queue_up(hand) if message.wanted else self._step_back(hand)
@@ -176,8 +158,9 @@ class Pool:
     def _queue_up(self, hand: Hand) -> None:
         queue = self._turns[str(hand.device)]
         queue.append(hand)
+        hand.waits_s = time.monotonic()
         if queue[0] is hand:
-            hand.send(Turn(wanted=True))
+            hand.take_turn()
 
     def _step_back(self, hand: Hand) -> None:
         """The turn is over, or the worker dead."""
@@ -186,27 +169,29 @@ class Pool:
         if hand in queue:
             queue.remove(hand)
         if had_it and queue:
-            queue[0].send(Turn(wanted=True))
+            queue[0].take_turn()
+
+    def _end_overdue(self) -> None:
+        """End the workers that take longer than they may."""
+        limit_s = self._args.scan_timeout
+        for hand in self._hands:
+            if limit_s and hand.seconds() > limit_s:
+                hand.end()
 
     def _bury(self, hand: Hand) -> None:
-        """A worker has died: what it had is tried again by others."""
+        """A worker has died: what it had is tried again by others, but for a scan that took too long."""
         self._hands.remove(hand)
         self._step_back(hand)
         hand.connection.close()
         hand.process.join()
         self._in_vain += hand.device is None
         for assignment in hand.given:
-            self._desk.died(assignment.entry, _reason(hand.process.exitcode))
-
-
-def _reason(exit_code: int | None) -> str:
-    """Why a process has ended, as far as its exit code tells."""
-    if exit_code == -getattr(signal, "SIGKILL", 9):
-        return "killed, perhaps for want of memory"
-    if exit_code is not None and exit_code < 0:
-        with suppress(ValueError):
-            return f"crashed, {signal.Signals(-exit_code).name}"
-    return f"crashed, exit code {exit_code}"
+            if assignment is hand.overdue:
+                self._desk.ended(assignment.entry, too_slow(self._args.scan_timeout))
+            elif hand.overdue:
+                self._desk.put_back(assignment.entry, "the scan before took too long")
+            else:
+                self._desk.died(assignment.entry, hand.why_ended())
 
 
 @contextmanager

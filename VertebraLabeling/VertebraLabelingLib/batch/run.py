@@ -6,6 +6,7 @@ import argparse
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -104,7 +105,7 @@ def _work(args: argparse.Namespace, labellers: Labellers, desk: Desk) -> None:
         from .cluster import work_on_cluster
 
         work_on_cluster(desk, args, labellers)
-    elif args.workers > 1:
+    elif args.workers > 1 or args.scan_timeout:  # only a process of its own can be ended
         from .pool import work_in_pool
 
         work_in_pool(desk, args, labellers, args.workers)
@@ -152,7 +153,8 @@ def _remove_leftovers(folders: Iterable[Path]) -> None:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # the folder is read-only
+                    path.unlink()
 
 
 def _require_all_done(standings: Standings) -> None:

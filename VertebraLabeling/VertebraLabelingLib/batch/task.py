@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..core.errors import CancelledError, VertebraLabelingError, is_disk_full
+from ..core.errors import CancelledError, TooSlowError, VertebraLabelingError, is_disk_full
 from ..core.progress import Progress, part
 from ..outputs import OutputPaths, write_together, writers
-from ..record import record_path, record_text, run_record
+from ..record import record_path, run_record
 from .discover import Entry
 from .lock import is_current
 from .state import Identity, Result, file_sha256, told_by
@@ -143,6 +143,15 @@ def reason(error: BaseException) -> tuple[int, str]:
     )
 
 
+def too_slow(limit_s: int) -> Result:
+    """What becomes of a scan that took longer than it may."""
+    message = (
+        f"The work on this scan took longer than {limit_s} s and was ended; crop it to the spine, or give it more time "
+        "with --scan-timeout and --retry-failed."
+    )
+    return Result(TooSlowError.exit_code, message, {"all": float(limit_s)})
+
+
 def _labelled(assignment: Assignment, job: Job, labeller: LabellerLike, read: Read, progress: Progress) -> Result:
     from ..pipeline import Stopwatch
 
@@ -166,19 +175,16 @@ def _write(assignment: Assignment, job: Job, result: LabelledScan, record: dict[
     """
     outputs = job.outputs(assignment.entry)
     chosen = writers(outputs, result, record)
-    write_markups = chosen.pop(outputs.markups)
+    write_markups, write_record = chosen[outputs.markups], chosen[record_path(outputs.markups)]
     record["batch"] = {**vars(assignment.identity), "files": sorted(assignment.files)}
 
-    def write_record(path: Path) -> None:
-        draft = path.with_name(outputs.markups.name)
-        write_markups(draft)
-        record["batch"]["markups_sha256"] = file_sha256(draft)
-        path.write_text(record_text(record), encoding="utf-8")
+    def write_and_hash(path: Path) -> None:
+        write_markups(path)
+        record["batch"]["markups_sha256"] = file_sha256(path)
 
     def write_last(path: Path) -> None:
-        write_markups(path)
+        write_record(path)
         job.require_current()  # all are moved next
 
-    first = {record_path(outputs.markups): write_record}
-    write_together(first | {path: w for path, w in chosen.items() if path not in first} | {outputs.markups: write_last})
+    write_together(chosen | {outputs.markups: write_and_hash, record_path(outputs.markups): write_last})
     return str(record["batch"]["markups_sha256"])

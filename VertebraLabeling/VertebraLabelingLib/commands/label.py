@@ -81,9 +81,11 @@ def _label(args: argparse.Namespace, progress: Progress) -> tuple[LabelledScan, 
     from ..core.checks import check_ct
     from ..core.formats import read_anchors
     from ..core.readers import read_scan
+    from ..engines.device import begin_import
     from ..pipeline import Stopwatch
 
     watch = Stopwatch()
+    begin_import(args.engine)
     progress("reading", 0.02)
     with watch.stage("read"):
         scan = check_ct(read_scan(args.ct))  # here already: loading the networks takes seconds

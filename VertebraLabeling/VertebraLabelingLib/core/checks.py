@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .scan import Scan
+from .scan import Scan, Voxels
 
 MIN_EXTENT_MM = 20.0
 MIN_SLICES = 3
@@ -69,10 +69,10 @@ def _check_size(scan: Scan) -> None:
         raise InputError(f"{name} measures {size} mm, larger than a patient; check the voxel spacing or crop it.")
 
 
-def _sample(hu: Values) -> Values:
+def _sample(hu: Voxels) -> Values:
     """(n,) about a million values, evenly spread."""
     step = max(1, round((hu.size / _SAMPLE_SIZE) ** (1 / 3)))
-    return hu[::step, ::step, ::step].ravel()
+    return hu[::step, ::step, ::step].ravel().astype(np.float32)
 
 
 def _check_variety(values: Values, name: str) -> None:
@@ -158,7 +158,7 @@ def _check_hu(values: Values, scan: Scan) -> None:
         raise InputError(f"{name} is noise: neighbouring voxels have nothing in common; export the scan again.")
 
 
-def _is_noise(hu: Values) -> bool:
+def _is_noise(hu: Voxels) -> bool:
     """Neighbours along a row correlate in any picture [0.93], in noise they do not; some hundred rows tell."""
     rows = hu[:: max(1, len(hu) // 16), :: max(1, hu.shape[1] // 64)]
     return bool(np.corrcoef(rows[..., 1:].ravel(), rows[..., :-1].ravel())[0, 1] < 0.2)

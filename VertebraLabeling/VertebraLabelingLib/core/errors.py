@@ -40,6 +40,11 @@ class NothingFoundError(VertebraLabelingError):
 
     exit_code = 4
 
+    @classmethod
+    def in_scan(cls, name: str) -> NothingFoundError:
+        """Of a scan of that name."""
+        return cls(f"No vertebra was found in '{name}': is the spine in view?")
+
 
 class ModelError(VertebraLabelingError):
     """The weights are missing, altered or do not fit the method, or nothing that can run them is installed."""
@@ -55,6 +60,12 @@ class MemoryExhaustedError(VertebraLabelingError):
     def __init__(self, message: str, device: str = "") -> None:
         super().__init__(message)
         self.device = device
+
+
+class TooSlowError(VertebraLabelingError):
+    """The work on a scan took longer than it may."""
+
+    exit_code = 8
 
 
 class CancelledError(VertebraLabelingError):

@@ -6,7 +6,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import InputError, UsageError
@@ -28,7 +28,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         reason = error.strerror or error
         raise UsageError(f"{path} cannot be written ({reason}); choose another output place.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may have become read-only meanwhile
+            temporary.unlink(missing_ok=True)
 
 
 def library_name(path: Path) -> str:

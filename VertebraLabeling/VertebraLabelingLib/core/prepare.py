@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial, reduce
+
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from .geometry import Geometry
-from .scan import Scan, geometry_of
+from .scan import Scan, Voxels
+from .upright import is_upright, resampled_upright
 
 AIR_HU = -1000.0
 PREPARED_SPACING_MM = 2.0
-_SLAB = 32
+_SLAB = 8
 
 
 def prepare(scan: Scan, spacing_mm: float = PREPARED_SPACING_MM) -> Scan:
@@ -20,18 +23,11 @@ def prepare(scan: Scan, spacing_mm: float = PREPARED_SPACING_MM) -> Scan:
     Fine axes are first averaged in whole-voxel blocks (area resampling), the rest is linear interpolation: a recursive
     Gaussian would cost more time than the network.  Outside the original grid is air.
     """
-    image = _shrunk(scan, spacing_mm).to_sitk()
-    grid = _aligned_grid(geometry_of(image), spacing_mm)
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(grid.shape_zyx[::-1])
-    resampler.SetOutputSpacing(grid.spacing_xyz_mm)
-    resampler.SetOutputOrigin(grid.origin_lps_mm)
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampler.SetDefaultPixelValue(AIR_HU)
-    resampler.SetOutputPixelType(sitk.sitkFloat32)
-    prepared = Scan.from_sitk(resampler.Execute(image), scan.name, scan.notes)
-    np.maximum(prepared.hu, AIR_HU, out=prepared.hu)
-    return prepared
+    near = _shrunk(scan, spacing_mm)
+    grid = _aligned_grid(near.geometry, spacing_mm)
+    resampled = resampled_upright if is_upright(near.geometry) else _resampled
+    hu = resampled(near, grid, AIR_HU)
+    return Scan(np.maximum(hu, AIR_HU, out=hu), grid, scan.name, scan.notes)
 
 
 def on_grid(scan: Scan, spacing_mm: float) -> Scan:
@@ -42,20 +38,28 @@ def on_grid(scan: Scan, spacing_mm: float) -> Scan:
 def _shrunk(scan: Scan, spacing_mm: float) -> Scan:
     """Block-averaged by the largest whole factor per axis that stays at or below `spacing_mm`.
 
-    Incomplete blocks at the ends are left out.  Slab by slab, because SimpleITK copies what it is given.
+    Incomplete blocks at the ends are left out.  Slab by slab, because the sums on the way need memory.
     """
     geometry = scan.geometry
     factors = np.array([max(1, int(spacing_mm / s + 0.05)) for s in geometry.spacing_zyx_mm])
     factors = np.minimum(factors, geometry.shape_zyx)
     if factors.max() == 1:
         return scan
+    whole = scan.part(np.zeros(3, int), geometry.shape_zyx // factors * factors).hu
     hu = np.empty(geometry.shape_zyx // factors, np.float32)
     for first in range(0, len(hu), _SLAB):
         slab = hu[first : first + _SLAB]
-        source = scan.hu[first * factors[0] : (first + len(slab)) * factors[0]]
-        shrunk = sitk.BinShrink(sitk.GetImageFromArray(source), [int(f) for f in factors[::-1]])
-        slab[:] = sitk.GetArrayViewFromImage(shrunk)
+        sums = whole[first * factors[0] : (first + len(slab)) * factors[0]]
+        for axis, factor in enumerate(factors):
+            sums = _sums(sums, axis, int(factor))
+        np.divide(sums, factors.prod(), out=slab)
     return Scan(hu, _shrunk_geometry(geometry, factors), scan.name, scan.notes)
+
+
+def _sums(values: Voxels, axis: int, factor: int) -> Voxels:
+    """Sums of `factor` neighbours along an axis; whole slices added are several times faster than `numpy.sum`."""
+    slices = [values[(slice(None),) * axis + (slice(n, None, factor),)] for n in range(factor)]
+    return reduce(partial(np.add, dtype=np.float32), slices)
 
 
 def _shrunk_geometry(geometry: Geometry, factors_zyx: NDArray[np.int64]) -> Geometry:
@@ -64,6 +68,19 @@ def _shrunk_geometry(geometry: Geometry, factors_zyx: NDArray[np.int64]) -> Geom
     x, y, z = (float(v) for v in geometry.lps_from_index_zyx((factors_zyx - 1) / 2))
     sx, sy, sz = (float(s) for s in geometry.spacing_xyz_mm * factors_zyx[::-1])
     return Geometry((nz, ny, nx), (sx, sy, sz), (x, y, z), geometry.direction)
+
+
+def _resampled(scan: Scan, grid: Geometry, fill: float) -> NDArray[np.float32]:
+    """The scan, whatever its direction, on the points of an LPS grid; `fill` beyond its outer voxel borders."""
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize(grid.shape_zyx[::-1])
+    resampler.SetOutputSpacing(grid.spacing_xyz_mm)
+    resampler.SetOutputOrigin(grid.origin_lps_mm)
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(fill)
+    resampler.SetOutputPixelType(sitk.sitkFloat32)
+    hu: NDArray[np.float32] = sitk.GetArrayFromImage(resampler.Execute(scan.to_sitk()))
+    return hu
 
 
 def _aligned_grid(source: Geometry, spacing_mm: float) -> Geometry:

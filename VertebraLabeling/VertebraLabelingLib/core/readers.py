@@ -44,7 +44,10 @@ def read_scan(path: Path, subfolders: bool = True) -> Scan:
 def _read(path: Path, subfolders: bool) -> Scan:
     image, notes = _read_image(path, subfolders)
     # the view spares one copy of the volume
-    hu = sitk.GetArrayViewFromImage(image).astype(np.float32)
+    voxels = sitk.GetArrayViewFromImage(image)
+    if voxels.dtype == np.int16:
+        return Scan(voxels.copy(), geometry_of(image), path.name, notes)
+    hu = voxels.astype(np.float32)
     if image.HasMetaDataKey("vox_offset") and path.suffix.lower() not in DETACHED_HEADERS:
         restore_not_finite(path, hu)
     notes += _replace_not_finite(hu, path)

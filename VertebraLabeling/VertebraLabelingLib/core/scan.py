@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from .geometry import Geometry
 
+Voxels = NDArray[np.float32] | NDArray[np.int16]
+
 
 @dataclass(frozen=True)
 class Scan:
     """A CT volume.
 
-    hu: float32 (z, y, x), Hounsfield units.  geometry: its grid in LPS mm.  name: for messages; never a patient's name.
+    hu: (z, y, x), Hounsfield units; float32, or int16 as most files store them, in half of the memory.  geometry: its grid in LPS mm.  name: for messages; never a patient's name.
     notes: what a reader had to say about the input, one sentence each; they end in the run record.
     """
 
-    hu: NDArray[np.float32]
+    hu: Voxels
     geometry: Geometry
     name: str = "scan"
     notes: tuple[str, ...] = field(default=())
@@ -39,12 +41,12 @@ class Scan:
 
     @classmethod
     def from_sitk(cls, image: sitk.Image, name: str = "scan", notes: tuple[str, ...] = ()) -> Scan:
-        """Scan of a 3-D scalar SimpleITK image (LPS, HU)."""
+        """Scan in float32 of a 3-D scalar SimpleITK image (LPS, HU)."""
         hu = sitk.GetArrayFromImage(image).astype(np.float32, copy=False)
         return cls(hu, geometry_of(image), name, notes)
 
     def to_sitk(self) -> sitk.Image:
-        """Float32 SimpleITK image with the same geometry."""
+        """SimpleITK image with the same numbers and geometry."""
         image = sitk.GetImageFromArray(self.hu)
         image.SetSpacing(self.geometry.spacing_xyz_mm)
         image.SetOrigin(self.geometry.origin_lps_mm)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from threading import Thread
 
 from ..core.errors import MemoryExhaustedError, ModelError, UsageError, is_out_of_memory
 
@@ -23,12 +24,25 @@ def choose_engine(name: str) -> str:
 
     Raises ModelError when the package is not there.
     """
-    for engine in ENGINES if name == "auto" else (name,):
-        if _importable(ENGINES[engine]):
-            return engine
+    if engine := _first_importable(name):
+        return engine
     if name == "auto":
         raise ModelError("Nothing that can run a network is installed: pip install onnxruntime (or torch).")
     raise ModelError(f"The engine '{name}' is not installed: pip install {ENGINES[name]}, or use --engine auto.")
+
+
+def begin_import(name: str) -> None:
+    """Start to import what the engine needs, on a thread of its own: it takes seconds, and reading a file leaves a core.
+
+    Whether it fails, `choose_engine` will say, which waits for it.
+    """
+    Thread(target=_first_importable, args=(name,), name="import-engine").start()
+
+
+def _first_importable(name: str) -> str | None:
+    """The engine, or for "auto" the first one, whose package can be imported."""
+    engines = ENGINES if name == "auto" else (name,)
+    return next((engine for engine in engines if _importable(ENGINES[engine])), None)
 
 
 def _importable(package: str) -> bool:

@@ -26,7 +26,7 @@ class Network(Protocol):
     def __call__(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Outputs by name of (B, channels, z, y, x) normalised HU; each with the batch as first axis.
 
-        ONNX Runtime takes one window (B = 1) of exactly the trained size.
+        ONNX Runtime takes windows of exactly the trained size, and runs one after the other.
         """
         ...
 
@@ -35,7 +35,10 @@ class TorchNetwork:
     """A module in evaluation mode on a device; see `Network`."""
 
     def __init__(self, module: nn.Module, device: str = "cpu") -> None:
-        self._module = module.to(device).eval()
+        from .onednn import for_cpu
+
+        module = module.to(device).eval()
+        self._module = for_cpu(module) if device == "cpu" else module
         self.device = device
 
     def __call__(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -44,7 +47,7 @@ class TorchNetwork:
 
         with torch.inference_mode():
             outputs = named_outputs(self._module(torch.from_numpy(image).to(self.device)))
-            return {name: values.float().cpu().numpy() for name, values in outputs.items()}
+            return {name: values.float().cpu().contiguous().numpy() for name, values in outputs.items()}
 
 
 def named_outputs(output: Any) -> dict[str, Tensor]:

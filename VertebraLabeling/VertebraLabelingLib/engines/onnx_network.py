@@ -34,8 +34,9 @@ class OnnxNetwork:
         self._outputs = [output.name for output in session.get_outputs()]
 
     def __call__(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Outputs by name of one window (1, channels, z, y, x) of the trained size."""
-        return dict(zip(self._outputs, self._session.run(None, {"image": image}), strict=True))
+        """Outputs by name of windows (B, channels, z, y, x) of the trained size; the graph is made for one."""
+        windows = [self._session.run(None, {"image": window[None]}) for window in image]
+        return {name: np.concatenate(values) for name, values in zip(self._outputs, zip(*windows), strict=True)}
 
 
 def load_onnx_network(weights: Weights) -> OnnxNetwork:

@@ -1,20 +1,33 @@
-"""Evidence out of one position and presence per regular level, for methods whose network has a channel per level."""
+"""What the methods share on the way from the answers of a network to evidence: names and scores of candidates."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, log_softmax, logit
 
 from ..core.anatomy import REGULAR_LEVELS, Level
 from ..core.fuse import Fused
 from ..core.labelling import Evidence
 
+LEAST_LOG_PROB = -12.0
+"""No level is held for less likely: one mistake must not outweigh all other words."""
+_HIGHEST = 1 - 1e-6
 
-def evidence_of(fused: Fused) -> Evidence:
-    """Candidates of the levels that have a position; their channel is their name, presence says how surely."""
+
+def evidence_of(
+    fused: Fused, score_calibration: tuple[float, float] = (1.0, 0.0), level_temperature: float = 1.0
+) -> Evidence:
+    """Candidates out of one position and presence per regular level: those that have a position.
+
+    Their channel is their name, presence says how surely.  score_calibration: see `calibrated`.  level_temperature:
+    see `tempered`.
+    """
     found = np.flatnonzero(np.isfinite(fused.positions_lps_mm[:, 0]))
-    names = [level_log_probs(REGULAR_LEVELS[channel], fused.presences[channel]) for channel in found]
-    return Evidence(fused.positions_lps_mm[found], np.array(names).reshape(-1, len(Level)), fused.presences[found])
+    presences = fused.presences[found]
+    names = [level_log_probs(REGULAR_LEVELS[channel], p) for channel, p in zip(found, presences, strict=True)]
+    log_probs = tempered(np.reshape(names, (-1, len(Level))), level_temperature)
+    return Evidence(fused.positions_lps_mm[found], log_probs, calibrated(presences, score_calibration))
 
 
 def level_log_probs(level: Level, presence: float) -> NDArray[np.float64]:
@@ -30,3 +43,21 @@ def level_log_probs(level: Level, presence: float) -> NDArray[np.float64]:
     probabilities = others * (1 - own) / others.sum()
     probabilities[level] = own
     return np.log(probabilities)
+
+
+def all_levels(regular: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 26) -> (n, 28), normalised; the decoder gives T13 and L6 the likeness of their neighbours."""
+    log_probs = np.full((len(regular), len(Level)), LEAST_LOG_PROB)
+    log_probs[:, list(REGULAR_LEVELS)] = np.maximum(regular, LEAST_LOG_PROB)
+    return log_probs - np.log(np.exp(log_probs).sum(1, keepdims=True))
+
+
+def tempered(level_log_probs: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """(n, levels) log-probabilities divided by a temperature and normalised again: above 1 all are in more doubt."""
+    return np.asarray(log_softmax(level_log_probs / temperature, axis=1))
+
+
+def calibrated(heights: NDArray[np.float64], calibration: tuple[float, float]) -> NDArray[np.float64]:
+    """Probabilities (n,) of being a vertebra, of heights (n,) above 0; slope and offset: see `training calibrate`."""
+    slope, offset = calibration
+    return np.asarray(expit(slope * logit(np.minimum(heights, _HIGHEST)) + offset))

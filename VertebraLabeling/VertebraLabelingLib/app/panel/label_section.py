@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from ..point_words import progress
 from .widgets import offer, on_click, say
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class LabelSection:
         """Show stage, share and time left of the run."""
         running = self._session.is_running
         self._ui.progressBar.setValue(round(100 * self._session.fraction) if running else 0)
-        say(self._ui.progressLabel, self._progress_text() if running else "")
+        text = progress(self._session.stage, self._session.seconds_left) if running else ""
+        say(self._ui.progressLabel, text)
         self._show_log()
 
     def tell(self, message: str) -> None:
@@ -52,12 +54,6 @@ class LabelSection:
     def _volume_id(self) -> str:
         """Of the chosen CT; the node itself would be kept alive after it was removed."""
         return self._session.input_volume.GetID() if self._session.input_volume is not None else ""
-
-    def _progress_text(self) -> str:
-        stage, seconds_left = self._session.stage, self._session.seconds_left
-        if seconds_left is None:
-            return stage
-        return _("{stage} - about {time} left").format(stage=stage, time=duration(seconds_left))
 
     def _clicked(self) -> None:
         if self._session.is_running:
@@ -76,8 +72,3 @@ class LabelSection:
             self._ui.logText.setPlainText(log)
             bar = self._ui.logText.verticalScrollBar()
             bar.setValue(bar.maximum)
-
-
-def duration(seconds: float) -> str:
-    """Such as ``12 s`` or ``3 min``."""
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"

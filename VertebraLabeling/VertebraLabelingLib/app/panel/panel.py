@@ -102,10 +102,10 @@ class Panel:
     def _make_shortcuts(self, ui: Any, window: Any) -> Shortcuts:
         tool = self.correct.tool
         everywhere = {
-            "Ctrl+Up": tool("shiftUpButton"),
-            "Ctrl+Down": tool("shiftDownButton"),
-            "Z": tool("undoButton"),
-            "Y": tool("redoButton"),
+            "Ctrl+Up": tool("shiftUp"),
+            "Ctrl+Down": tool("shiftDown"),
+            "Z": tool("undo"),
+            "Y": tool("redo"),
         }
-        in_table = {"Del": tool("deleteButton"), "L": self.correct.toggle_lock}
+        in_table = {"Del": tool("delete"), "L": self.correct.toggle_lock}
         return Shortcuts(window, everywhere, ui.pointsTable, in_table)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import qt
-from slicer.i18n import tr as _
 
-from ...core.labelling import UNCERTAIN, without_remark
+from ..point_words import certainty, is_doubtful, remark
 from .widgets import quiet
 
 if TYPE_CHECKING:
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
 LEVEL, SURE, NEXT, LOCK, REMARK = range(5)
 _CHIP_SIZE = 12
-_SUREST = 0.99
-"""The highest probability that is shown as a number."""
 
 
 class PointsTable:
@@ -71,13 +68,13 @@ class PointsTable:
             self._current = current
 
     def _fill(self, row: int, point: ColumnPoint, gap_mm: float | None) -> None:
-        uncertain = point.is_uncertain or point.level is None
+        uncertain = is_doubtful(point)
         texts = (
             point.label,
-            "" if point.locked else _percent(point.probability),
+            certainty(point),
             "" if gap_mm is None else f"{gap_mm:.0f} mm",
             "",
-            _remark(point),
+            remark(point),
         )
         for index, text in enumerate(texts):
             item = self._item(row, index)
@@ -127,20 +124,6 @@ class PointsTable:
             self._renamed(row, item.text())
         elif index == LOCK:
             self._locked(row, item.checkState() == qt.Qt.Checked)
-
-
-def _percent(probability: float) -> str:
-    """Whole percents; nothing that a network says is wholly certain."""
-    return f"{probability:.0%}" if probability <= _SUREST else f"> {_SUREST:.0%}"
-
-
-def _remark(point: ColumnPoint) -> str:
-    """What is said of a point, its doubt first, as long as there is one."""
-    # the labelling's own word outlives the doubt, when the user names or confirms the point
-    said = without_remark(point.remark, UNCERTAIN)
-    if point.level is None:
-        return "; ".join(filter(None, (_("not a level"), said)))
-    return "; ".join(filter(None, (_("uncertain"), said))) if point.is_uncertain else said
 
 
 def _mark(item: Any, uncertain: bool) -> None:

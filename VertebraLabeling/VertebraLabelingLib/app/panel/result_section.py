@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from ..point_words import gaps_mm
 from ..points_node import show_projection, shows_projection
 from .points_table import PointsTable
 from .widgets import fill_combo, on_click, quiet, say
@@ -34,19 +35,9 @@ class ResultSection:
         self._ui.alternativeWidget.setVisible(bool(offers))
         fill_combo(self._ui.alternativeComboBox, [offer.text for offer in offers])
         self._ui.alternativeButton.setEnabled(not session.is_running)
-        self.table.show(session.column, self._gaps_mm(), session.selected)
+        self.table.show(session.column, gaps_mm(session.column, session.segment_lengths_mm), session.selected)
         self._show_projection(session.points_node)
         say(self._ui.problemsLabel, "\n".join(_("Check: {problem}").format(problem=p) for p in session.problems))
-
-    def _gaps_mm(self) -> list[float | None]:
-        """Distance of each point, in the order of the node, to the next one below it."""
-        from ...core.correction.column import cranio_caudal
-
-        column = self._session.column
-        gaps_mm: list[float | None] = [None] * len(column)
-        for index, length_mm in zip(cranio_caudal(column), self._session.segment_lengths_mm, strict=False):
-            gaps_mm[index] = length_mm
-        return gaps_mm
 
     def _show_projection(self, node: Any) -> None:
         """The user may also change it in the module Markups."""

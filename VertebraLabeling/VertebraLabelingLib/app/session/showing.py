@@ -16,7 +16,7 @@ from ..state import ModuleState, result_of
 from ..views import jump_to
 from .edited_points import EditedPoints
 from .followers import curve_of, follow_points, labelling_of
-from .telling import AlternativeOffer, offers, summary_lines
+from .telling import AlternativeOffer, is_level_unsure, offers, summary_lines
 from .watching import SceneWatch
 
 
@@ -147,6 +147,12 @@ class Showing:
         """Which vertebrae, how sure their level is, and what else the run said."""
         node = self._points.node
         return summary_lines(self.column, result_of(node), is_corrected(node)) if node is not None else ()
+
+    @property
+    def is_level_unsure(self) -> bool:
+        """Whether the run could not fix the level and the user has not done so either."""
+        info = result_of(self._points.node) if self._points.node is not None else None
+        return info is not None and is_level_unsure(self.column, info)
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -74,6 +74,12 @@ def is_level_set_by_user(column: Column, info: ResultInfo) -> bool:
     return all_renamed or any(now == alternative_names(info, i) for i in range(len(info.alternatives)))
 
 
+def is_level_unsure(column: Column, info: ResultInfo) -> bool:
+    """Whether the whole column could still be one level off, for all that the run and the user have said."""
+    is_settled = info.level_certain or any(point.locked for point in column)
+    return not is_settled and not is_level_set_by_user(column, info)
+
+
 def alternative_names(info: ResultInfo, index: int) -> dict[str, str]:
     """Key -> name of an alternative, without the points that it drops."""
     names = zip(info.keys, info.alternatives[index].levels, strict=True)

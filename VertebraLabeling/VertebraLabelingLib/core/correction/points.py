@@ -12,6 +12,7 @@ import numpy as np
 from ..anatomy import REGULAR_LEVELS, Level
 from ..errors import CorrectionError
 from ..labelling import with_remark
+from ..spine_curve import curve_through
 from .column_point import Column, ColumnPoint, Position, cranio_caudal
 from .order import Order, order_of, stature, usual_mm
 from .relabel import followers, renamed
@@ -103,22 +104,14 @@ def _share(column: Column, upper: int, lower: int, level: Level) -> float:
 
 
 def _between(column: Column, upper: int, lower: int, share: float) -> Position:
-    """The point at `share` of the way between two neighbours, on a smooth curve through those around them.
-
-    Akima's curve, because it is local and does not swing out where one of the points is misplaced.
-    """
-    from scipy.interpolate import Akima1DInterpolator
-
+    """The point at `share` of the way between two neighbours, on a smooth curve through those around them."""
     path = cranio_caudal(column)
     place = path.index(upper)
     near = path[max(place + 1 - _EACH_SIDE, 0) : place + 1 + _EACH_SIDE]
-    positions = np.array([column[i].position_lps_mm for i in near])
-    arc_mm = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(positions, axis=0), axis=1))])
-    start_mm, end_mm = arc_mm[near.index(upper)], arc_mm[near.index(lower)]
-    _, distinct = np.unique(np.round(arc_mm / _SAME_PLACE_MM), return_index=True)
-    if len(distinct) < 2:
+    curve, arc_mm = curve_through(np.array([column[i].position_lps_mm for i in near]))
+    if curve is None:
         return column[upper].position_lps_mm
-    curve = Akima1DInterpolator(arc_mm[distinct], positions[distinct])
+    start_mm, end_mm = arc_mm[near.index(upper)], arc_mm[near.index(lower)]
     return _position(curve(start_mm + share * (end_mm - start_mm), extrapolate=True))
 
 

@@ -34,6 +34,8 @@ SHORTEST_MM = 24.0
 """Less spine than this is less than one lumbar vertebra."""
 REFINING_VOXELS = 2
 SMOOTHING_SLICES = 5
+MOST_WINDOWS = 8
+"""At once: together they take half of the time, and these are small."""
 
 
 @dataclass
@@ -93,9 +95,11 @@ def spine_map(coarse: Scan, corridor: Corridor) -> NDArray[np.float32]:
     settings = corridor.settings
     starts = dense_windows(coarse.hu.shape, settings.window_zyx, overlap=0.3)
     mosaic = Mosaic(starts, settings.window_zyx, channels=1)
-    for start in starts:
-        hu = crop(coarse.hu, start, settings.window_zyx, AIR_HU)
-        mosaic.add(start, expit(corridor.network(normalise(hu, settings.hu_ranges)[None])["output"]))
+    for batch in np.array_split(starts, -(-len(starts) // MOST_WINDOWS)):
+        hu = np.stack([crop(coarse.hu, start, settings.window_zyx, AIR_HU) for start in batch])
+        maps = expit(corridor.network(normalise(hu, settings.hu_ranges))["output"])
+        for start, window in zip(batch, maps, strict=True):
+            mosaic.add(start, window[None])
     # windows stick out of a scan that is smaller than they are
     return crop(mosaic.mean()[0], -mosaic.origin_zyx, coarse.hu.shape, 0.0)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..intensity import HuRanges
+from ..metadata import with_tuples
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,8 @@ class CorridorSettings:
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> CorridorSettings:
-        """Settings from plain JSON values."""
-        ranges = tuple((low, high) for low, high in values["hu_ranges"])
-        sizes = {key: tuple(values[key]) for key in ("window_zyx", "widths")}
-        return cls(**{**values, **sizes, "hu_ranges": ranges})
+        """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
+        return cls(**with_tuples(values, sizes=("window_zyx", "widths"), ranges=("hu_ranges",)))
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..metadata import with_tuples
+
 
 @dataclass(frozen=True)
 class DisplacementSettings:
@@ -29,7 +31,7 @@ class DisplacementSettings:
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> DisplacementSettings:
         """Settings from plain JSON values."""
-        return cls(**{**values, "widths": tuple(values["widths"])})
+        return cls(**with_tuples(values, sizes=("widths",)))
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -10,12 +10,13 @@ from ...core.progress import Progress, part
 from ...core.scan import Scan
 from ..base import Method
 from .fusing import fuse
+from .measured import TRUST
 
 
 class Ensemble:
     """Takes as long as its members together; they may share a corridor, which then finds the spine once.
 
-    members: at least one, each known to `fusing.TRUST` by its name.
+    members: at least one, each known to `measured.TRUST` by its name.
     """
 
     name = "ensemble"
@@ -37,4 +38,4 @@ class Ensemble:
                 found[member.name] = Evidence.nothing()
         if len(failures) == len(self._members):
             raise failures[0]
-        return fuse(found)
+        return fuse(found, TRUST, scan.geometry)

@@ -17,13 +17,14 @@ from ...core.labelling import Evidence
 from ...core.prepare import AIR_HU, on_grid
 from ...core.progress import Progress, part
 from ...core.scan import Scan
-from ...core.windows import crop, dense_windows, windows_along
+from ...core.windows import crop
 from ...engines.network import Network, load_network
 from ...engines.weights import Weights, fitting, load_model
 from ..corridor import Corridor, load_corridor, spine_curve
 from ..displacement.patches import Patches, Piece
 from ..intensity import normalise
 from ..level_evidence import evidence_of
+from ..placement import window_starts
 from ..refinement import Refinement
 from ..refinement import load as load_refinement
 from .landmarks import GlobalStage
@@ -88,16 +89,15 @@ class GlobalToLocal:
         windows = [self._window(grid, start) for start in self._starts(scan, grid)]
         fused = self._stage.find(windows, part(progress, 0.05, 0.8))
         if not np.isfinite(fused.positions_lps_mm).any():
-            raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
-        return evidence_of(self._refined(scan, fused, part(progress, 0.8, 1.0)))
+            raise NothingFoundError.in_scan(scan.name)
+        refined = self._refined(scan, fused, part(progress, 0.8, 1.0))
+        return evidence_of(refined, self._settings.score_calibration, self._settings.level_temperature)
 
     def _starts(self, scan: Scan, grid: Scan) -> NDArray[np.int64]:
         """Where the windows go on the network's grid."""
-        settings = self._settings
-        if self._configuration.dense:
-            return dense_windows(grid.geometry.shape_zyx, settings.window_zyx, overlap=0.5)
-        curve = grid.geometry.index_zyx_from_lps(self._spine_curve(scan))
-        return windows_along(curve, settings.window_zyx, round(self._configuration.stride_mm / settings.spacing_mm))
+        stride = round(self._configuration.stride_mm / self._settings.spacing_mm)
+        curve = None if self._configuration.dense else self._spine_curve(scan)
+        return window_starts(grid.geometry, self._settings.window_zyx, stride, curve)
 
     def _window(self, grid: Scan, start: NDArray[np.int64]) -> Piece:
         """HU of a window; its frame is LPS mm."""

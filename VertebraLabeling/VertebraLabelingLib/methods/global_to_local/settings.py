@@ -8,6 +8,7 @@ from typing import Any
 
 from ...core.anatomy import REGULAR_LEVELS
 from ..displacement.settings import DisplacementSettings
+from ..metadata import with_tuples
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class GlobalToLocalSettings:
 
     spacing_mm: of the input grid.  window_zyx: input voxels, multiples of the cell.  hu_ranges: one input channel per
     range, mapped to -1..1.  widths, blocks, presence_reach: as in `DisplacementSettings`.
+    score_calibration: (slope, offset) from the logit of a level's presence to the logit of its being a vertebra.
+    level_temperature: divides the log-probabilities of the names, so that the decoder doubts what is often wrong; both
+    from `python -m training calibrate`.
     The defaults: cells of 16 mm, so that blocks on them see far at little cost; a level is present in all cells around
     its centre, so that eight of them vote.
     """
@@ -26,13 +30,14 @@ class GlobalToLocalSettings:
     widths: tuple[int, ...] = (16, 64)
     blocks: int = 6
     presence_reach: float = 1.0
+    score_calibration: tuple[float, float] = (1.0, 0.0)
+    level_temperature: float = 1.0
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> GlobalToLocalSettings:
         """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
-        ranges = tuple((low, high) for low, high in values["hu_ranges"])
-        sizes = {key: tuple(values[key]) for key in ("window_zyx", "widths")}
-        return cls(**{**values, **sizes, "hu_ranges": ranges})
+        sizes, later = ("window_zyx", "widths", "score_calibration"), ("score_calibration",)
+        return cls(**with_tuples(values, sizes, ranges=("hu_ranges",), optional=later))
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -17,11 +17,12 @@ from ...core.labelling import Evidence
 from ...core.prepare import AIR_HU, on_grid
 from ...core.progress import Progress, part
 from ...core.scan import Scan
-from ...core.windows import crop, dense_windows, windows_along
+from ...core.windows import crop
 from ...engines.network import Network, load_network
 from ...engines.weights import Weights, fitting
 from ..corridor import Corridor, load_corridor, spine_curve
 from ..level_evidence import evidence_of
+from ..placement import window_starts
 from .settings import IntegralSettings, normaliser
 
 if TYPE_CHECKING:
@@ -80,16 +81,14 @@ class IntegralRegression:
         votes = self._votes(grid, self._starts(scan, grid), part(progress, 0.05, 1.0))
         fused = self._configuration.fuse(votes, self._configuration.threshold)
         if not np.isfinite(fused.positions_lps_mm).any():
-            raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
-        return evidence_of(fused)
+            raise NothingFoundError.in_scan(scan.name)
+        return evidence_of(fused, self._settings.score_calibration, self._settings.level_temperature)
 
     def _starts(self, scan: Scan, grid: Scan) -> NDArray[np.int64]:
         """Where the windows go on the network's grid."""
-        settings = self._settings
-        if self._configuration.dense:
-            return dense_windows(grid.geometry.shape_zyx, settings.window_zyx, overlap=0.5)
-        curve = grid.geometry.index_zyx_from_lps(self._spine_curve(scan))
-        return windows_along(curve, settings.window_zyx, round(self._configuration.stride_mm / settings.spacing_mm))
+        stride = round(self._configuration.stride_mm / self._settings.spacing_mm)
+        curve = None if self._configuration.dense else self._spine_curve(scan)
+        return window_starts(grid.geometry, self._settings.window_zyx, stride, curve)
 
     def _votes(self, grid: Scan, starts: NDArray[np.int64], progress: Progress) -> Votes:
         """What every window says; reports, and may be cancelled, between batches."""

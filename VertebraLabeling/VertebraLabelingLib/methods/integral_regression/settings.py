@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from ..intensity import normalise
+from ..metadata import with_tuples
 
 LEVELS = 26
 Image = TypeVar("Image")
@@ -19,6 +20,9 @@ class IntegralSettings:
 
     window_zyx: input voxels, multiples of 8.  widths: channels at 1, 1/2, 1/4 and 1/8.  hidden: LSTM states each way.
     hu_range: mapped to -1..1 and clipped; None is the z-score of each image, as in the paper.
+    score_calibration: (slope, offset) from the logit of a level's presence to the logit of its being a vertebra.
+    level_temperature: divides the log-probabilities of the names, so that the decoder doubts what is often wrong; both
+    from `python -m training calibrate`.
     The defaults are a window of the paper's extent on a 4 mm grid, which a CPU can train.
     """
 
@@ -27,13 +31,14 @@ class IntegralSettings:
     widths: tuple[int, int, int, int] = (16, 32, 64, 64)
     hidden: int = 64
     hu_range: tuple[float, float] | None = (-1000.0, 1000.0)
+    score_calibration: tuple[float, float] = (1.0, 0.0)
+    level_temperature: float = 1.0
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> IntegralSettings:
         """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
-        sizes = {key: tuple(values[key]) for key in ("window_zyx", "widths")}
-        hu_range = values["hu_range"] and tuple(values["hu_range"])
-        return cls(**{**values, **sizes, "hu_range": hu_range})
+        sizes, later = ("window_zyx", "widths", "hu_range", "score_calibration"), ("score_calibration",)
+        return cls(**with_tuples(values, sizes, optional=later))
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from ...core.progress import Progress
 from ...engines.network import Network
-from ..sites.reading import calibrated
+from ..level_evidence import calibrated
 from .geometry import Views
 from .matching import match_views
 from .peaks import Peaks, find_peaks

@@ -18,12 +18,12 @@ from ...core.prepare import AIR_HU, on_grid
 from ...core.progress import Progress, part
 from ...core.scan import Scan
 from ...core.tissue import in_tissue
-from ...core.windows import crop, windows_along
+from ...core.windows import crop
 from ...engines.network import Network, load_network
 from ...engines.weights import Weights, fitting
 from ..corridor import Corridor, load_corridor, spine_curve
-from ..level_evidence import level_log_probs
-from ..sites.reading import all_levels
+from ..level_evidence import all_levels, level_log_probs, tempered
+from ..placement import window_starts
 from .geometry import equal_views
 from .look import Found, Look, Project, drr_projection, found_in, look_from_all_sides, voted_names, whole_scan
 from .settings import MultiViewSettings
@@ -111,17 +111,13 @@ class MultiView:
             settings = whole_scan(settings, grid.hu.shape)
             starts = np.zeros((1, 3), np.int64)
         else:
-            starts = self._starts(grid, self._curve(scan))
+            stride = int(settings.window_zyx[0] * LEAST_OVERLAP)
+            starts = window_starts(grid.geometry, settings.window_zyx, stride, self._curve(scan))
         evidence = in_tissue(self._evidence(grid, starts, settings, part(progress, 0.05, 1.0)), scan)
         progress("labelling", 1.0)
         if not len(evidence):
-            raise NothingFoundError(f"No vertebra was found in '{scan.name}': is the spine in view?")
+            raise NothingFoundError.in_scan(scan.name)
         return evidence
-
-    def _starts(self, grid: Scan, curve_lps_mm: Points) -> NDArray[np.int64]:
-        """Where the windows go along the spine."""
-        window = self._settings.window_zyx
-        return windows_along(grid.geometry.index_zyx_from_lps(curve_lps_mm), window, int(window[0] * LEAST_OVERLAP))
 
     def _evidence(
         self, grid: Scan, starts: NDArray[np.int64], settings: MultiViewSettings, progress: Progress
@@ -161,7 +157,7 @@ class MultiView:
         positions, scores = evidence.positions_lps_mm[order], evidence.scores[order]
         if self._configuration.correct:
             return _in_sequence(positions, voted, scores)
-        return Evidence(positions, _log_names(voted), scores)
+        return Evidence(positions, tempered(_log_names(voted), settings.level_temperature), scores)
 
 
 def _log_names(probabilities: Floats) -> Floats:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..metadata import with_tuples
+
 
 @dataclass(frozen=True)
 class MultiViewSettings:
@@ -21,6 +23,8 @@ class MultiViewSettings:
     heat_sigma_mm, square_mm: width of a centroid in the heat map, side of the square that is named; at the axis.
     score_calibration: (slope, offset) from the logit of the mean height of a point's peaks to the logit of its being a
     vertebra.
+    level_temperature: divides the log-probabilities of the names, so that the decoder doubts what is often wrong; both
+    from `python -m training calibrate`.
     """
 
     spacing_mm: float = 2.0
@@ -35,14 +39,13 @@ class MultiViewSettings:
     heat_sigma_mm: float = 5.0
     square_mm: float = 11.0
     score_calibration: tuple[float, float] = (1.0, 0.0)
+    level_temperature: float = 1.0
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> MultiViewSettings:
         """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
-        ranges = tuple((low, high) for low, high in values["attenuation_ranges"])
-        sizes = {key: tuple(values[key]) for key in ("window_zyx", "image_hw", "widths")}
-        calibration = tuple(values.get("score_calibration", cls.score_calibration))
-        return cls(**{**values, **sizes, "attenuation_ranges": ranges, "score_calibration": calibration})
+        sizes, later = ("window_zyx", "image_hw", "widths", "score_calibration"), ("score_calibration",)
+        return cls(**with_tuples(values, sizes, ranges=("attenuation_ranges",), optional=later))
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..displacement.settings import DisplacementSettings
+from ..metadata import with_tuples
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,8 @@ class RefinementSettings:
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> RefinementSettings:
-        """Settings from plain JSON values."""
-        ranges = tuple((low, high) for low, high in values["hu_ranges"])
-        sizes = {key: tuple(values[key]) for key in ("window_zyx", "widths")}
-        return cls(**{**values, **sizes, "hu_ranges": ranges})
+        """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
+        return cls(**with_tuples(values, sizes=("window_zyx", "widths"), ranges=("hu_ranges",)))
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON values."""

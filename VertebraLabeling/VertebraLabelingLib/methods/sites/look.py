@@ -15,9 +15,10 @@ from ...core.mosaic import Mosaic
 from ...core.prepare import AIR_HU
 from ...core.progress import Progress
 from ...core.scan import Scan
-from ...core.windows import crop, windows_along
+from ...core.windows import crop
 from ...engines.network import Network
 from ..intensity import normalise
+from ..placement import window_starts
 from .reading import Read, find_sites, read_levels
 from .settings import SitesSettings
 
@@ -79,11 +80,11 @@ def look_along(
 
 def _starts(geometry: Geometry, curve_lps_mm: NDArray[np.float64], settings: SitesSettings) -> NDArray[np.int64]:
     """Starts of the windows along the curve, even, so that the centre maps of all windows share one grid."""
-    index = geometry.index_zyx_from_lps(curve_lps_mm)
-    return windows_along(index, settings.window_zyx, int(STRIDE_MM / settings.spacing_mm)) // 2 * 2
+    stride = int(STRIDE_MM / settings.spacing_mm)
+    return window_starts(geometry, settings.window_zyx, stride, curve_lps_mm) // 2 * 2
 
 
 def _both_sides(network: Network, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     """The mean of what the network says of a window and of its left-right mirror image."""
-    maps, other = network(image), network(np.ascontiguousarray(image[..., ::-1]))
-    return {name: (maps[name] + other[name][..., ::-1]) / 2 for name in MAPS}
+    maps = network(np.concatenate([image, image[..., ::-1]]))
+    return {name: (maps[name][:1] + maps[name][1:, ..., ::-1]) / 2 for name in MAPS}

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, maximum_filter
-from scipy.special import expit, log_softmax, logit, softmax
+from scipy.special import log_softmax, softmax
 
-from ...core.anatomy import REGULAR_LEVELS, Level
+from ..level_evidence import all_levels, calibrated
 from .settings import SitesSettings
 
 LEAST_PEAK = 0.08
 """Lower peaks are not even candidates; the sequence decoder weighs the others."""
-LEAST_LOG_PROB = -12.0
-_HIGHEST = 1 - 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,6 @@ def find_sites(
     seeds = np.argwhere((centre == maximum_filter(centre, 3)) & (centre > LEAST_PEAK))
     refined = expectations(integral, seeds, settings.integral_radius_mm, settings.centre_spacing_mm)
     return refined, calibrated(centre[tuple(seeds.T)].astype(float), settings.score_calibration)
-
-
-def calibrated(heights: NDArray[np.float64], calibration: tuple[float, float]) -> NDArray[np.float64]:
-    """Probabilities (n,) of being a vertebra, of heights (n,) above 0; slope and offset: see `training calibrate`."""
-    slope, offset = calibration
-    return expit(slope * logit(np.minimum(heights, _HIGHEST)) + offset)
 
 
 def expectations(
@@ -87,10 +79,3 @@ def read_levels(sites_mm: NDArray[np.float64], reads: list[Read], settings: Site
         total += weight * log_softmax(read_at(read.levels, local, extent), axis=1)
         weights += weight
     return all_levels(total / weights)
-
-
-def all_levels(regular: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 26) -> (n, 28), normalised; the decoder gives T13 and L6 the likeness of their neighbours."""
-    log_probs = np.full((len(regular), len(Level)), LEAST_LOG_PROB)
-    log_probs[:, list(REGULAR_LEVELS)] = np.maximum(regular, LEAST_LOG_PROB)
-    return log_probs - np.log(np.exp(log_probs).sum(1, keepdims=True))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..metadata import with_tuples
+
 
 @dataclass(frozen=True)
 class SitesSettings:
@@ -29,13 +31,9 @@ class SitesSettings:
 
     @classmethod
     def from_metadata(cls, values: Mapping[str, Any]) -> SitesSettings:
-        """Settings from plain JSON values."""
-        values = dict(values)
-        for key in ("window_zyx", "widths", "score_calibration"):
-            if key in values:
-                values[key] = tuple(values[key])
-        values["hu_ranges"] = tuple((low, high) for low, high in values["hu_ranges"])
-        return cls(**values)
+        """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
+        sizes, later = ("window_zyx", "widths", "score_calibration"), ("score_calibration",)
+        return cls(**with_tuples(values, sizes, ranges=("hu_ranges",), optional=later))
 
     def to_metadata(self) -> dict[str, Any]:
         """Plain JSON values."""

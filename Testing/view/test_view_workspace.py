@@ -1,0 +1,248 @@
+"""The workspace behind the page, on real MRML and without trame: actions, questions, files, what the page is told."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("greenlet", reason="greenlet is not installed (pip install '.[dev]')")
+from session_support import LUMBAR, FakeJob, drag, labels_of, result, unsure
+from VertebraLabelingLib.core.geometry import Geometry
+from VertebraLabelingLib.core.scan import Scan
+from VertebraLabelingLib.view.folder import Folder
+from VertebraLabelingLib.view.snapshot import constants, snapshot
+from VertebraLabelingLib.view.workspace import Workspace
+
+GRID = Geometry((8, 9, 10), (3.0, 3.0, 3.0))
+
+
+def ct(name="ct.nii.gz", notes=()):
+    return Scan(np.full(GRID.shape_zyx, 40, np.float32), GRID, name, notes)
+
+
+@pytest.fixture
+def desk(scene, tmp_path):
+    """A workspace with a CT on show; jobs end as the test says."""
+    FakeJob.made.clear()
+    workspace = Workspace(scene, Folder(tmp_path), make_job=FakeJob, make_refine_job=FakeJob)
+    workspace.open_scan(ct())
+    yield workspace
+    workspace.close()
+
+
+def labelled(workspace, event=None):
+    workspace.act("label")
+    FakeJob.made[-1].finish(event or result())
+    workspace.poll()
+    return workspace.session.points_node
+
+
+def names(workspace):
+    return [point["name"] for point in snapshot(workspace)["points"]]
+
+
+def told(workspace):
+    return workspace.message_kind, workspace.message
+
+
+def test_a_labelling_is_shown_with_its_middle_marked(desk):
+    arrived = []
+    desk.points_arrived.connect(arrived.append)
+    labelled(desk)
+    shown = snapshot(desk)
+    assert names(desk) == list(LUMBAR)
+    assert shown["selected"] == 3
+    assert [point["is_selected"] for point in shown["points"]].index(True) == 3
+    assert shown["level_certain"] is True
+    assert shown["points"][0]["gap"] == "35 mm"
+    assert shown["points"][0]["region"] == "T"
+    assert len(arrived[-1]) == len(LUMBAR)
+
+
+def test_all_that_the_page_is_told_can_be_written_as_json(desk):
+    labelled(desk, unsure())
+    values = json.loads(json.dumps([snapshot(desk), constants(desk, 10)]))
+    assert values[0]["level_certain"] is False
+    assert values[0]["alternatives"][0]["text"].startswith("1 level lower")
+    assert values[1]["levels"][0] == "C1"
+
+
+def test_every_tool_of_the_module_is_one_of_the_page(desk):
+    labelled(desk)
+    desk.act("go", 2)
+    desk.act("shiftUp")
+    assert names(desk) == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
+    desk.act("relabel", "L3", "down")
+    assert names(desk)[2:] == ["L3", "L4", "L5", "S1", "S2"]
+    desk.act("undo")
+    desk.act("undo")
+    assert names(desk) == list(LUMBAR)
+    desk.act("redo")
+    assert names(desk)[0] == "T11"
+    desk.act("anomaly", "REGULAR")
+    desk.act("lock", 0, True)
+    assert snapshot(desk)["points"][0]["locked"]
+    desk.act("select", [0])
+    desk.act("toggleLock")
+    assert not snapshot(desk)["points"][0]["locked"]
+    desk.act("select", [0, 1])
+    desk.act("delete")
+    assert len(names(desk)) == 5
+
+
+def test_an_alternative_is_applied_by_one_click(desk):
+    labelled(desk, unsure())
+    desk.act("alternative", 0)
+    assert names(desk) == ["L1", "L2", "L3", "L4", "L5", "S1", "S2"]
+    assert "level set by you" in snapshot(desk)["summary"][0]
+
+
+def test_a_question_stands_in_the_page_until_it_is_answered(desk):
+    labelled(desk)
+    desk.act("lock", 1, True)
+    desk.act("shiftUp")
+    assert "L1" in snapshot(desk)["question"]
+    desk.act("undo")
+    assert told(desk) == ("error", "Answer the question first.")
+    assert names(desk) == list(LUMBAR)
+    desk.act("answer", False)
+    assert (names(desk), snapshot(desk)["question"]) == (list(LUMBAR), "")
+    desk.act("shiftUp")
+    desk.act("answer", True)
+    assert names(desk)[0] == "T11"
+
+
+def test_labelling_again_asks_before_corrections_are_replaced(desk):
+    drag(labelled(desk), 0, (5, 5, 5))
+    desk.act("label")
+    assert "corrected by hand" in snapshot(desk)["question"]
+    desk.act("answer", False)
+    assert not snapshot(desk)["running"]
+    desk.act("label")
+    desk.act("answer", True)
+    assert snapshot(desk)["running"]
+
+
+def test_points_changed_during_a_run_are_replaced_only_after_a_yes(desk):
+    node = labelled(desk)
+    desk.act("label")
+    drag(node, 0, (5, 5, 5))
+    FakeJob.made[-1].finish(result(LUMBAR[1:]))
+    desk.poll()
+    assert "changed while the run went on" in snapshot(desk)["question"]
+    desk.poll()  # the clock goes on meanwhile
+    desk.act("answer", False)
+    assert names(desk) == list(LUMBAR[1:])
+    assert labels_of(node) == list(LUMBAR)
+
+
+def test_a_run_can_be_cancelled_and_blocks_the_tools(desk):
+    labelled(desk)
+    desk.act("label")
+    desk.act("shiftUp")
+    assert told(desk) == ("error", "Wait for the run to end, or cancel it.")
+    desk.act("rename", 0, "C1")
+    assert told(desk)[0] == "error"
+    desk.act("cancel")
+    assert snapshot(desk)["stopping"]
+    FakeJob.made[-1].stop()
+    desk.poll()
+    assert not snapshot(desk)["running"]
+    assert names(desk) == list(LUMBAR)
+
+
+def test_a_failed_run_tells_why(desk):
+    desk.act("label")
+    FakeJob.made[-1].fail("No vertebra was found; is the spine in view?")
+    desk.poll()
+    assert told(desk) == ("error", "No vertebra was found; is the spine in view?")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [("nonsense",), ("relabel", "L1", "sideways"), ("relabel",), ("go", "x"), ("anomaly", "MANY"), ("select", 3),
+     ("save", "exe", "x"), ("lock", None, True), ("alternative", [])],
+)  # fmt: skip
+def test_what_no_page_would_ask_changes_nothing_and_is_told(desk, asked):
+    labelled(desk)
+    desk.act(*asked)
+    assert told(desk)[0] == "error"
+    assert "page" in told(desk)[1]
+    assert names(desk) == list(LUMBAR)
+
+
+def test_saving_asks_before_a_file_is_replaced(desk, tmp_path):
+    labelled(desk)
+    desk.act("save", "csv", "mine")
+    assert told(desk) == ("info", f"Saved: {tmp_path / 'mine.csv'}")
+    before = (tmp_path / "mine.csv").read_text()
+    desk.act("shiftUp")
+    assert snapshot(desk)["unsaved"]
+    desk.act("save", "csv", "mine")
+    desk.act("answer", False)
+    assert (tmp_path / "mine.csv").read_text() == before
+    desk.act("save", "csv", "mine")
+    desk.act("answer", True)
+    assert (tmp_path / "mine.csv").read_text() != before
+    assert not snapshot(desk)["unsaved"]
+
+
+def test_a_path_is_no_name(desk, tmp_path):
+    labelled(desk)
+    desk.act("save", "csv", "../out")
+    assert told(desk)[0] == "error"
+    assert not (tmp_path.parent / "out.csv").exists()
+
+
+def test_saved_points_are_opened_again(desk, tmp_path):
+    labelled(desk)
+    desk.act("lock", 2, True)
+    desk.act("save", "markups", "mine")
+    desk.act("shiftUp")
+    desk.act("answer", True)
+    desk.act("points", "mine.mrk.json")
+    assert "not saved" in snapshot(desk)["question"]
+    desk.act("answer", True)
+    assert names(desk) == list(LUMBAR)
+    assert snapshot(desk)["points"][2]["locked"]
+
+
+def test_another_ct_takes_the_place_of_the_first_with_its_points(desk, scene):
+    labelled(desk)
+    closing, opened = [], []
+    desk.volume_closing.connect(lambda node: closing.append(node.GetName()))
+    desk.volume_opened.connect(lambda node: opened.append(node.GetName()))
+    desk.open_scan(ct("other.nrrd", notes=("1024 was subtracted.",)))
+    assert (closing, opened) == (["ct"], ["other"])
+    assert snapshot(desk)["ct"]["name"] == "other"
+    assert snapshot(desk)["points"] == []
+    assert told(desk) == ("info", "other.nrrd is open. 1024 was subtracted.")
+    assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 0
+
+
+def test_another_ct_is_not_opened_over_unsaved_corrections_without_a_yes(desk):
+    drag(labelled(desk), 0, (5, 5, 5))
+    desk.open_scan(ct("other.nrrd"))
+    desk.act("answer", False)
+    assert snapshot(desk)["ct"]["name"] == "ct"
+    assert names(desk) == list(LUMBAR)
+
+
+def test_nothing_is_opened_while_a_run_goes_on(desk):
+    desk.act("label")
+    desk.open_scan(ct("other.nrrd"))
+    assert told(desk)[0] == "error"
+    assert snapshot(desk)["ct"]["name"] == "ct"
+
+
+def test_several_rows_can_be_selected_and_stay_so(desk):
+    labelled(desk)
+    desk.act("select", [1, 2, 99])
+    assert desk.rows == (1, 2)
+    assert snapshot(desk)["selected"] == 2
+    desk.act("confirm")
+    assert [point["locked"] for point in snapshot(desk)["points"]] == [False, True, True, *4 * [False]]
+    assert desk.rows == (1, 2)

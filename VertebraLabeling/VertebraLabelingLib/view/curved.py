@@ -1,0 +1,183 @@
+"""The straightened spine as a picture with its levels, and the way from a pixel of it back to the patient.
+
+The picture is grey; lines, dots and names are drawn over it by the page, so that they stay sharp at any size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..core.correction.column_point import Column, ColumnPoint, Position, cranio_caudal
+from ..core.errors import CorrectionError
+from ..preview import FAINT, LABEL_OFFSET_MM, WINDOW_HU, point_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..core.planes import View
+    from ..core.scan import Scan
+    from ..core.straighten import StraightSpine
+
+GAP_PX = 8
+"""Between the sagittal view on the left and the coronal one on the right."""
+_REACH_MM = 15.0
+"""How far along the spine a click may miss a level."""
+
+
+@dataclass(frozen=True)
+class CurvedLabel:
+    """Where the page draws one point, in pixels of the picture from its top left corner.
+
+    index: of the point in the column.  x_px, x_coronal_px: the dot in either view, both at y_px.  text: ends at
+    text_x_px, in front of the body.  colour: "#rrggbb" of the region.
+    """
+
+    index: int
+    name: str
+    text: str
+    x_px: float
+    x_coronal_px: float
+    y_px: float
+    text_x_px: float
+    colour: str
+    uncertain: bool
+
+
+@dataclass(frozen=True)
+class CurvedPicture:
+    """The sagittal view, a gap, and the coronal view; one pixel is one mm along the spine and across it.
+
+    png: the file.  labels: in the order of the column.
+    """
+
+    png: bytes
+    width: int
+    height: int
+    labels: tuple[CurvedLabel, ...]
+    spine: StraightSpine
+    view_width: int
+
+    def index_at(self, x_px: float, y_px: float) -> int | None:
+        """The point whose level is meant by a click, None beside the picture or far from any level."""
+        if self.place_at(x_px, y_px) is None or not self.labels:
+            return None
+        label = min(self.labels, key=lambda label: abs(label.y_px - y_px))
+        return label.index if abs(label.y_px - y_px) <= _REACH_MM else None
+
+    def place_at(self, x_px: float, y_px: float) -> Position | None:
+        """The place that a pixel shows, LPS mm in the frame of the column; None in the gap and beside the picture."""
+        coronal_px = x_px - self.view_width - GAP_PX
+        is_sagittal = 0 <= x_px < self.view_width
+        if not (0 <= y_px < self.height and (is_sagittal or 0 <= coronal_px < self.view_width)):
+            return None
+        across_mm = (x_px if is_sagittal else coronal_px) - self.view_width / 2
+        up_mm = float(self.spine.z_mm[0]) + 0.5 - y_px
+        place = (0.0, across_mm, up_mm) if is_sagittal else (across_mm, 0.0, up_mm)
+        x, y, z = (float(mm) for mm in self.spine.lps_from_straight(place))
+        return (x, y, z)
+
+
+def curved_picture(scan: Scan, column: Column) -> CurvedPicture:
+    """The scan along the points of a column, of at least one.  CorrectionError for points that lie along no spine."""
+    import numpy as np
+
+    from ..core.straighten import straight_view, straightened
+
+    places = np.array([point.position_lps_mm for point in column]).reshape(-1, 3)
+    spine = straightened(scan.geometry, places[list(cranio_caudal(column))])
+    sagittal, coronal = (straight_view(scan, spine, axis) for axis in (1, 0))
+    height, width = sagittal.pixels.shape
+    straight = spine.straight_from_lps(places)
+    labels = tuple(_label(i, column[i], straight[i], sagittal, width + GAP_PX) for i in range(len(column)))
+    return CurvedPicture(_png(sagittal, coronal), 2 * width + GAP_PX, height, labels, spine, width)
+
+
+def _label(
+    index: int, point: ColumnPoint, straight_mm: NDArray[np.float64], view: View, coronal_px: int
+) -> CurvedLabel:
+    left, _, _, top = view.extent_mm
+    x_mm, y_mm, z_mm = (float(mm) for mm in straight_mm)
+    return CurvedLabel(
+        index=index,
+        name=point.label,
+        text=point_text(point.label, point),
+        x_px=y_mm - left,
+        x_coronal_px=x_mm - left + coronal_px,
+        y_px=top - z_mm,
+        text_x_px=y_mm - left + LABEL_OFFSET_MM[1],
+        colour=_colour(point),
+        uncertain=point.is_uncertain,
+    )
+
+
+def _colour(point: ColumnPoint) -> str:
+    if point.level is None:
+        return FAINT
+    return "#" + "".join(f"{round(255 * share):02x}" for share in point.level.colour)
+
+
+def _png(sagittal: View, coronal: View) -> bytes:
+    """Both views beside each other in the preview's window, as a PNG file."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    low, high = WINDOW_HU
+    gap = np.full((len(sagittal.pixels), GAP_PX), low)
+    hu = np.concatenate([sagittal.pixels, gap, coronal.pixels], axis=1)
+    grey = np.clip((hu - low) * (255 / (high - low)), 0, 255).round().astype(np.uint8)
+    file = BytesIO()
+    Image.fromarray(grey).save(file, "PNG", compress_level=3)
+    return file.getvalue()
+
+
+class CurvedView:
+    """Keeps the picture of what was last handed to it; it is drawn when it is asked for.
+
+    version: rises whenever the picture is another one.  problem: why there is none, "" where nothing is wrong.
+    """
+
+    def __init__(self) -> None:
+        self.version, self.problem = 0, ""
+        self._volume_node: Any = None
+        self._column: Column = ()
+        self._seen: tuple[object, ...] = ()
+        self._picture: CurvedPicture | None = None
+        self._is_drawn = True
+
+    def update(self, volume_node: Any, column: Column) -> None:
+        """Follow the CT (a vtkMRMLScalarVolumeNode or None) and its points; cheap, nothing is drawn."""
+        image = volume_node.GetImageData() if volume_node is not None else None
+        shown = tuple((p.label, p.position_lps_mm, p.probability, p.locked) for p in column)
+        seen = (volume_node, image.GetMTime() if image is not None else None, shown)
+        if seen == self._seen:
+            return
+        self._seen, self._column = seen, column
+        self._volume_node = volume_node if image is not None else None
+        self._is_drawn = False
+        self.version += 1
+
+    def picture(self) -> CurvedPicture | None:
+        """The picture as it is now; None without a CT, without a point, or for what `problem` says."""
+        if not self._is_drawn:
+            self._picture, self.problem = None, ""
+            try:
+                self._picture = self._drawn()
+            except CorrectionError as error:
+                self.problem = str(error)
+            self._is_drawn = True
+        return self._picture
+
+    def _drawn(self) -> CurvedPicture | None:
+        if self._volume_node is None or not self._column:
+            return None
+        import slicer
+
+        from ..app.volume import geometry_of
+        from ..core.scan import Scan
+
+        voxels = slicer.util.arrayFromVolume(self._volume_node)
+        return curved_picture(Scan(voxels, geometry_of(self._volume_node)), self._column)

@@ -1,0 +1,78 @@
+"""A CT or a point list from a file into the scene, which stays as it was when the file cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from ..app.placement import place_beside
+from ..app.points_node import create_points_node, mark_written, write_column
+from ..app.volume import geometry_of
+from ..core.correction.column import column_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..core.scan import Scan
+
+BONE_WINDOW_HU, BONE_LEVEL_HU = 1600.0, 400.0
+
+
+def read_ct(path: Path) -> Scan:
+    """The CT in a file or in a folder of DICOM slices, found to be one; InputError.  For any thread: no scene."""
+    from ..core.checks import check_ct
+    from ..core.readers import read_scan
+
+    return check_ct(read_scan(path))
+
+
+def add_volume(scan: Scan) -> Any:
+    """A new vtkMRMLScalarVolumeNode of `slicer.mrmlScene` with these voxels, in a window for bone."""
+    name = slicer.mrmlScene.GenerateUniqueName(_stem(scan.name))
+    node = slicer.util.addVolumeFromArray(_compact(scan.hu), _ijk_to_ras(scan), name)
+    display = node.GetScalarVolumeDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(BONE_WINDOW_HU, BONE_LEVEL_HU)
+    display.SetInterpolate(True)
+    return node
+
+
+def add_points(path: Path, volume_node: Any) -> Any:
+    """A new points node with the points of a file, which belong to this CT; InputError."""
+    from ..core.formats import read_points
+
+    column = column_of(read_points(path, geometry_of(volume_node)))
+    node = create_points_node(volume_node.GetScene(), _stem(path.name))
+    write_column(node, column)
+    mark_written(node)
+    place_beside(node, volume_node)
+    return node
+
+
+def _stem(name: str) -> str:
+    for suffix in (".mrk.json", ".nii.gz", ".json"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return Path(name).stem or name
+
+
+def _compact(hu: NDArray[np.float32]) -> NDArray[Any]:
+    """Whole numbers as int16, which spares half of the memory."""
+    import numpy as np
+
+    whole = hu.astype(np.int16) if hu.min() >= -32768 and hu.max() <= 32767 else None
+    return whole if whole is not None and np.array_equal(whole, hu) else hu
+
+
+def _ijk_to_ras(scan: Scan) -> NDArray[np.float64]:
+    """(4, 4): RAS mm of a voxel index (i, j, k, 1)."""
+    import numpy as np
+
+    grid = scan.geometry
+    ijk_to_lps = np.eye(4)
+    ijk_to_lps[:3, :3] = np.reshape(grid.direction, (3, 3)) * np.asarray(grid.spacing_xyz_mm)
+    ijk_to_lps[:3, 3] = grid.origin_lps_mm
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijk_to_lps

@@ -1,0 +1,96 @@
+"""What the page shows, as plain values for JSON; pure functions of the workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..app import point_words
+from ..app.tools import ANOMALY_TIP, anomaly_texts
+from ..methods.registry import METHODS, refusal
+
+if TYPE_CHECKING:
+    from ..core.correction.column import ColumnPoint
+    from .workspace import Workspace
+
+
+def snapshot(workspace: Workspace) -> dict[str, Any]:
+    """The whole page but the pictures in its views."""
+    session = workspace.session
+    result = session.state.result
+    return {
+        "ct": _ct(session.input_volume),
+        "opening": workspace.opening_name,
+        "message": {"text": workspace.message, "kind": workspace.message_kind},
+        "question": workspace.questions.text,
+        "running": session.is_running,
+        "stopping": session.stopping,
+        "fraction": round(session.fraction, 3),
+        "progress": point_words.progress(session.stage, session.seconds_left),
+        "stage": session.stage,
+        "refusal": session.refusal,
+        "method": session.options.method,
+        "summary": list(session.summary_lines),
+        "level_certain": result.level_certain if result is not None else None,
+        "is_level_unsure": session.is_level_unsure,
+        "alternatives": [{"index": offer.index, "text": offer.text} for offer in session.alternatives],
+        "problems": list(session.problems),
+        "points": _points(workspace),
+        "selected": session.selected,
+        "can_undo": session.can_undo,
+        "can_redo": session.can_redo,
+        "tools": _tools(workspace),
+        "name": workspace.proposed_name,
+        "unsaved": workspace.has_unsaved_corrections,
+    }
+
+
+def constants(workspace: Workspace, upload_limit_mb: int) -> dict[str, Any]:
+    """What does not change while the viewer runs."""
+    return {
+        "methods": [{"name": name, "text": text, "refusal": refusal(name, "onnx")} for name, text in METHODS.items()],
+        "levels": workspace.level_names,
+        "anomalies": [{"name": anomaly.name, "text": text} for anomaly, text in anomaly_texts().items()],
+        "folder": str(workspace.folder.root),
+        "upload_limit_mb": upload_limit_mb,
+    }
+
+
+def _ct(volume_node: Any) -> dict[str, Any] | None:
+    if volume_node is None or volume_node.GetImageData() is None:
+        return None
+    return {
+        "name": volume_node.GetName(),
+        "size_ijk": list(volume_node.GetImageData().GetDimensions()),
+        "spacing_mm": [round(mm, 3) for mm in volume_node.GetSpacing()],
+    }
+
+
+def _tools(workspace: Workspace) -> dict[str, Any]:
+    tools = {name: workspace.tools[name] for name in workspace.tools.names}
+    shown = {name: {"tip": tool.tip(), "refusal": tool.refusal()} for name, tool in tools.items()}
+    return shown | {"anomaly": {"tip": ANOMALY_TIP, "refusal": workspace.tools.no_points()}}
+
+
+def _points(workspace: Workspace) -> list[dict[str, Any]]:
+    session, rows = workspace.session, workspace.rows
+    gaps_mm = point_words.gaps_mm(session.column, session.segment_lengths_mm)
+    return [
+        _point(point, gap_mm) | {"is_selected": row in rows}
+        for row, (point, gap_mm) in enumerate(zip(session.column, gaps_mm, strict=True))
+    ]
+
+
+def _point(point: ColumnPoint, gap_mm: float | None) -> dict[str, Any]:
+    return {
+        "key": point.key,
+        "name": point.label,
+        "position_lps_mm": [round(mm, 2) for mm in point.position_lps_mm],
+        "probability": round(point.probability, 4),
+        "certainty": point_words.certainty(point),
+        "gap": "" if gap_mm is None else f"{gap_mm:.0f} mm",
+        "locked": point.locked,
+        "uncertain": point.is_uncertain,
+        "is_doubtful": point_words.is_doubtful(point),
+        "remark": point_words.remark(point),
+        "region": point.level.region.value if point.level is not None else "",
+    }

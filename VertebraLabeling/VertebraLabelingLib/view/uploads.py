@@ -1,0 +1,57 @@
+"""Files that come through the page: limited before anything is stored, kept only until they are read."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..core.errors import InputError
+
+MEGABYTE = 1_000_000
+DEFAULT_LIMIT_MB = 2000
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that only this user can read; gone with all that is in it at the end."""
+    with tempfile.TemporaryDirectory(prefix="vertebra-labeling-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def safe_name(name: str) -> str:
+    """The last part of a file name as a browser says it; InputError when nothing is left of it."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1].replace("\0", "").strip()
+    if last.strip(".") == "" or len(last.encode("utf-8", "replace")) > 255:
+        raise InputError("The file has no usable name; rename it.")
+    return last
+
+
+class UploadTooLargeError(InputError):
+    """More bytes than the limit."""
+
+
+def check_announced(size_bytes: int | None, limit_bytes: int) -> None:
+    """UploadTooLargeError for an upload that says itself that it is too large."""
+    if size_bytes is not None and size_bytes > limit_bytes:
+        raise UploadTooLargeError(too_large(limit_bytes))
+
+
+def too_large(limit_bytes: int) -> str:
+    """The sentence for an upload beyond the limit."""
+    return (
+        f"The file is larger than {limit_bytes // MEGABYTE} MB; put it into the viewer's folder and open it from the "
+        "list, or start the viewer with a higher --upload-limit."
+    )
+
+
+async def store(chunks: AsyncIterator[bytes], path: Path, limit_bytes: int) -> None:
+    """Write an upload piece by piece; UploadTooLargeError as soon as it is beyond the limit, whatever it announced."""
+    written = 0
+    with path.open("xb") as file:
+        async for chunk in chunks:
+            written += len(chunk)
+            if written > limit_bytes:
+                raise UploadTooLargeError(too_large(limit_bytes))
+            file.write(chunk)

@@ -1,0 +1,214 @@
+"""Joins workspace, views and page to one trame server: pushes what has changed, polls the run, opens files."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from trame_slicer.core import SlicerApp
+
+from ..app import job_words
+from ..core.errors import UsageError, VertebraLabelingError
+from .curved import CurvedView
+from .folder import Folder
+from .scene_views import SceneViews
+from .snapshot import constants, snapshot
+from .uploads import MEGABYTE
+from .web import PAGE
+from .workspace import Workspace
+
+POLL_INTERVAL_S = 0.15
+CURVED_DELAY_S = 0.4
+"""The curved view follows when the points have been at rest for that long."""
+INFO_S = 10.0
+"""That long a sentence is shown that is no failure."""
+POINT_FILES = (".json", ".csv")
+
+
+class Viewer:
+    """What one server shows; `start` when its loop runs."""
+
+    def __init__(self, server: Any, application: SlicerApp, folder: Folder, upload_limit_mb: int) -> None:
+        self.upload_limit_bytes = upload_limit_mb * MEGABYTE
+        self.workspace = Workspace(application.scene, folder)
+        self.curved_picture: Any = None
+        self._server, self._adapters = server, []
+        self._views = SceneViews(application, server.state, self._adapters.append)
+        self._curved = CurvedView()
+        self._push_is_due = False
+        self._curved_timer: asyncio.TimerHandle | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.workspace.changed.connect(self._changed)
+        self.workspace.volume_opened.connect(self._views.show_volume)
+        self.workspace.volume_closing.connect(self._views.hide_volume)
+        self.workspace.points_arrived.connect(self._views.frame)
+        state = server.state
+        state.trame__title = "Vertebra Labeling"
+        state.trame__favicon = None
+        state.trame__template_main = (PAGE / "page.html").read_text(encoding="utf-8")
+        state.trame__template_error = (PAGE / "gone.html").read_text(encoding="utf-8")
+        state.update({"vl": snapshot(self.workspace), "fixed": constants(self.workspace, upload_limit_mb)})
+        state.update({"files": {"scans": [], "points": []}, "chosen_file": "", "level": "", "big": ""})
+        state.update({"curved": None, "save_name": ""})
+        server.controller.trigger("act")(self._act)
+        server.controller.trigger("open")(self._open)
+        server.controller.trigger("list")(self._list)
+        server.controller.trigger("curved")(self._go_in_curved)
+
+    def start(self, path: Path | None) -> None:
+        """Begin to serve: in the running loop of the server.  path: a CT to open at once."""
+        for adapter in self._adapters:
+            self._server.controller.rc_area_register(adapter)
+        self._spawn(self._poll())
+        self._list()
+        if path is not None:
+            self._spawn(self.open_path(path))
+
+    def close(self) -> None:
+        """End a run and all tasks."""
+        for task in self._tasks:
+            task.cancel()
+        self.workspace.close()
+
+    def _spawn(self, work: Any) -> None:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    # ---- from the page ----
+
+    def _act(self, name: str, *arguments: Any) -> None:
+        self.workspace.act(name, *arguments)
+        if name in ("save", "answer"):
+            self._list()
+
+    def _open(self, place: str) -> None:
+        """Open what was chosen in the list of the folder."""
+        try:
+            path = self.workspace.folder.file(place)
+        except VertebraLabelingError as error:
+            self.workspace.tell(str(error), "error")
+            return
+        self._spawn(self.open_path(path))
+
+    def _go_in_curved(self, across: float, down: float) -> None:
+        """Move the slices to a place of the curved picture, given as shares of its width and height."""
+        picture = self.curved_picture
+        place = picture.place_at(across * picture.width, down * picture.height) if picture is not None else None
+        if place is not None:
+            self._views.jump(place)
+
+    def _list(self) -> None:
+        folder = self.workspace.folder
+        self._show({"files": {"scans": list(folder.scans), "points": list(folder.point_files)}})
+
+    async def open_path(self, path: Path, is_upload: bool = False) -> None:
+        """Read a CT beside the loop, so that the page stays alive, and show it; or the points of a list."""
+        from . import opening
+
+        workspace = self.workspace
+        try:
+            if workspace.opening_name:
+                raise UsageError("Another file is being read; wait for its end.")
+            if path.name.lower().endswith(POINT_FILES):
+                workspace.questions.run(lambda: workspace.attempt(lambda: workspace.open_points(path)))
+                return
+            workspace.check_idle()
+            workspace.opening_name = path.name if not (is_upload and path.is_dir()) else "DICOM series"
+            workspace.tell("")
+            scan = await asyncio.get_running_loop().run_in_executor(None, opening.read_ct, path)
+            workspace.open_scan(scan)
+        except VertebraLabelingError as error:
+            workspace.tell(str(error), "error")
+        except Exception as error:
+            logging.exception("a file could not be opened")
+            workspace.tell(job_words.unexpected(error), "error")
+        finally:
+            workspace.opening_name = ""
+            workspace.changed.emit()
+
+    async def _poll(self) -> None:
+        """Follow the run; a mistake of this program must not end the following."""
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            try:
+                self.workspace.poll()
+            except Exception as error:
+                logging.exception("a run could not be followed")
+                self.workspace.tell(job_words.unexpected(error), "error")
+
+    # ---- to the page ----
+
+    def state(self) -> dict[str, Any]:
+        """The snapshot with the places of the points in the views."""
+        values = snapshot(self.workspace)
+        places = self._views.places([point.position_lps_mm for point in self.workspace.session.column])
+        points = [point | place for point, place in zip(values["points"], places, strict=True)]
+        return values | {"points": points, "views": self._views.slices}
+
+    def _changed(self) -> None:
+        """Push once, however often something changed in this turn of the loop."""
+        if not self._push_is_due:
+            self._push_is_due = True
+            asyncio.get_event_loop().call_soon(self._push)
+
+    def _push(self) -> None:
+        self._push_is_due = False
+        self._views.show_points(self.workspace.session.points_node)
+        values = snapshot(self.workspace)
+        changes: dict[str, Any] = {"vl": values}
+        before = self._server.state.vl
+        if _marked_name(values) != _marked_name(before):
+            changes["level"] = _marked_name(values)
+        if values["name"] != before["name"]:
+            changes["save_name"] = values["name"]
+        self._show(changes)
+        self._plan_curved()
+        if values["message"] != before["message"] and values["message"]["kind"] == "info":
+            asyncio.get_event_loop().call_later(INFO_S, self._forget, values["message"]["text"])
+
+    def _forget(self, text: str) -> None:
+        if self.workspace.message == text:
+            self.workspace.tell("")
+
+    def _plan_curved(self) -> None:
+        if self._curved_timer is not None:
+            self._curved_timer.cancel()
+        self._curved_timer = asyncio.get_event_loop().call_later(CURVED_DELAY_S, self._show_curved)
+
+    def _show_curved(self) -> None:
+        session, version = self.workspace.session, self._curved.version
+        self._curved.update(session.input_volume, session.column)
+        if self._curved.version != version:
+            self.curved_picture = self._curved.picture()
+            self._show({"curved": _curved_values(self.curved_picture, self._curved.version)})
+
+    def _show(self, changes: dict[str, Any]) -> None:
+        with self._server.state as state:
+            state.update(changes)
+
+
+def _marked_name(values: dict[str, Any]) -> str:
+    selected = [point["name"] for point in values["points"] if point["is_selected"]]
+    return selected[0] if len(selected) == 1 else ""
+
+
+def _curved_values(picture: Any, version: int) -> dict[str, Any] | None:
+    if picture is None:
+        return None
+    labels = [
+        {
+            "row": label.index,
+            "name": label.name,
+            "text": label.text,
+            "x": 100 * label.x_px / picture.width,
+            "x_coronal": 100 * label.x_coronal_px / picture.width,
+            "x_text": 100 * label.text_x_px / picture.width,
+            "y": 100 * label.y_px / picture.height,
+            "colour": label.colour,
+            "uncertain": label.uncertain,
+        }
+        for label in picture.labels
+    ]
+    return {"version": version, "width": picture.width, "height": picture.height, "labels": labels}
