@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def gathered(file: Path | None, method: Method, cases: Sequence[Case], crops: int, seed: int = 0) -> list[Piece]:
     """The pieces of all cases, see `crops.pieces_of`; those that the file (.npz) has are not looked at again.
 
-    The file is written after every case, and begun anew when it is of other weights, `crops` or seed.
+    The file is written after every case, and begun anew when it is of other weights, `crops` or seed; remove it when
+    the code of the method has changed.
     """
     about: dict[str, Any] = {"weights": dict(method.weights_sha256), "crops": crops, "seed": seed}
     kept = _kept(file, about)

@@ -6,17 +6,12 @@ CHROMIUM=<path> in the environment names the browser.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from needs import CHROMIUM, MISSING
 
-NEEDED = ("trame_slicer", "playwright")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
-MISSING = [*(name for name in NEEDED if find_spec(name) is None), *([] if CHROMIUM else ["chromium"])]
 if MISSING:
     collect_ignore_glob = ["test_*.py"]
 else:

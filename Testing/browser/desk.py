@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from VertebraLabelingLib.core.formats import read_points
 from viewer_process import ViewerProcess
 
 ARGUMENTS = [
@@ -19,8 +21,9 @@ ARGUMENTS = [
 ]  # fmt: skip
 PATIENCE_S = float(os.environ.get("BROWSER_PATIENCE_S", "120"))
 """How long anything may take before a test fails; far beyond what it takes on a computer that is not busy."""
-SIZE_PX = {"width": 1360, "height": 860}
+SIZE_PX = (1360, 860)
 BETWEEN_LOOKS_MS = 50
+SAME_MM = 0.05
 SHOWN = """() => [...document.querySelectorAll("[data-testid^=view-] .canvas img")]
     .filter(image => image.complete && image.naturalWidth > 50).length"""
 """How many of the views show a picture."""
@@ -97,6 +100,10 @@ class Desk:
         """So many views show a picture."""
         self.page.wait_for_function(f"() => ({SHOWN})() >= {count}")
 
+    def until_saved(self, path: Path) -> None:
+        """The points on show are in this file."""
+        self.until(lambda state: path.is_file() and not state["unsaved"], f"{path.name} saved")
+
     # ---- what a person does ----
 
     def open_file(self, place: str) -> None:
@@ -107,28 +114,37 @@ class Desk:
         self["open-button"].click()
 
     def open_points(self, place: str) -> State:
-        """Open a point list, whatever becomes of corrections that are on show."""
+        """Open a point list unless its points are there untouched; corrections that are on show are given up."""
+        state, is_there = self.state, _shows(self.folder / place)
+        if is_there(state):
+            return state
+        self._put_aside(state)
         self.open_file(place)
-        loses = self.state["unsaved"]
-        if loses:
+        if state["unsaved"]:
             self["question-yes"].click()
-        expect(self["message"]).to_contain_text(f"{place} is open.")
-        return self.until(lambda state: state["points"] and not state["question"], f"points of {place}")
+        return self.until(is_there, f"points of {place}")
+
+    def _put_aside(self, state: State) -> None:
+        """End what a test that failed has left: a question, a run."""
+        if state["question"]:
+            self["question-no"].click()
+            state = self.until(lambda state: not state["question"], "the question gone")
+        if state["running"]:
+            self["cancel-button"].click()
+            self.until(lambda state: not state["running"], "the end of a run")
 
     def select(self, name: str) -> State:
         """Click the row of a point."""
         self.row(name).click()
         return self.until(lambda state: state["selected"] == names_of(state).index(name), f"{name} selected")
 
-    def select_by_keyboard(self, name: str) -> State:
+    def select_by_keyboard(self, name: str) -> None:
         """Walk the table to a point; the focus stays in it."""
         self["points-table"].focus()
         self.page.keyboard.press("Home")
-        state = self.until(lambda state: state["selected"] == 0, "the first row")
-        for index in range(1, names_of(state).index(name) + 1):
+        for _step in range(self.viewer.names.index(name)):
             self.page.keyboard.press("ArrowDown")
-            state = self.until(lambda state, i=index: state["selected"] == i, f"row {index}")
-        return state
+        expect(self.row(name)).to_have_attribute("data-selected", "true")
 
     def row(self, name: str) -> Locator:
         return self.page.locator(f"[data-testid^=point-row-][data-name='{name}']")
@@ -136,14 +152,23 @@ class Desk:
     def upload(self, *paths: Path) -> None:
         self["file-input"].set_input_files([str(path) for path in paths])
 
-    def drag(self, view: str, name: str, right_px: float, down_px: float) -> State:
-        """Take a point with the mouse in a slice view that shows it, and put it elsewhere; the state with it there."""
-        before = self.until(lambda state: point_of(state, name)["in_slice"][view], f"{name} in the slice")
-        place = point_of(before, name)["position_lps_mm"]
-        picture = self[f"view-{view}"].locator("img")
-        box = picture.bounding_box()
+    def on_screen(self, view: str, name: str) -> tuple[float, float]:
+        """Where in the window a point is drawn in the slice of a view, in which it must lie."""
+        state = self.until(lambda state: point_of(state, name)["in_slice"][view], f"{name} in the slice")
+        box = self[f"view-{view}"].locator("img").bounding_box()
         assert box is not None
-        x, y = (a + b for a, b in zip((box["x"], box["y"]), point_of(before, name)["at"][view], strict=True))
+        across, down = point_of(state, name)["at"][view]
+        return box["x"] + across, box["y"] + down
+
+    def drag(
+        self, view: str, name: str, right_px: float, down_px: float, shown: Callable[[], Any] | None = None
+    ) -> State:
+        """Take a point with the mouse in a slice view that shows it, and put it elsewhere; the state with it there.
+
+        shown: called on the way, with the mouse button down.
+        """
+        x, y = self.on_screen(view, name)
+        place = point_of(self.state, name)["position_lps_mm"]
         mouse = self.page.mouse
         mouse.move(x - 12, y - 12)
         mouse.move(x, y, steps=4)
@@ -152,6 +177,8 @@ class Desk:
         self.until(lambda state: point_of(state, name)["position_lps_mm"] != place, f"{name} moves")
         mouse.move(x + right_px, y + down_px + 1)
         mouse.move(x + right_px, y + down_px)
+        if shown is not None:
+            shown()
         mouse.up()
         return self.until(lambda state: state["can_undo"], f"{name} put down")
 
@@ -174,13 +201,32 @@ def _is_of(viewer: ViewerProcess, address: str) -> bool:
 
 
 @contextmanager
-def desk_of(chromium: Browser, viewer: ViewerProcess, folder: Path) -> Iterator[Desk]:
+def desk_of(
+    chromium: Browser, viewer: ViewerProcess, folder: Path, size_px: tuple[int, int] = SIZE_PX
+) -> Iterator[Desk]:
     """A page of its own on a viewer, opened."""
-    context = chromium.new_context(viewport=SIZE_PX, accept_downloads=True)
+    width, height = size_px
+    context = chromium.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
     desk = Desk(context.new_page(), viewer, folder)
     yield desk.open()
     desk.stays_at_home()
     context.close()
+
+
+def _shows(path: Path) -> Callable[[State], bool]:
+    """Whether the points of a file are on show as they are there."""
+    kept = [(point.level.name, point.position_lps_mm) for point in read_points(path)]
+
+    def is_there(state: State) -> bool:
+        is_touched = any(state[what] for what in ("can_undo", "can_redo", "unsaved", "question", "running"))
+        shown = [(point["name"], point["position_lps_mm"]) for point in state["points"]]
+        return not is_touched and len(shown) == len(kept) and all(map(_is_same, shown, kept))
+
+    return is_there
+
+
+def _is_same(one: tuple[str, Sequence[float]], other: tuple[str, Sequence[float]]) -> bool:
+    return one[0] == other[0] and math.dist(one[1], other[1]) < SAME_MM
 
 
 def _short(state: State) -> State:

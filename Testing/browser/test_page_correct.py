@@ -20,7 +20,7 @@ def test_a_point_dragged_by_mouse_moves_in_the_slice_and_in_the_saved_file(desk)
     path = desk.folder / "dragged.mrk.json"
     try:
         desk["save-markups"].click()
-        desk.until_told("dragged.mrk.json", "info")
+        desk.until_saved(path)
         first = path.read_text(encoding="utf-8")
         state = desk.drag("sagittal", "L2", 30, 20)
         x, y, z = (b - a for a, b in zip(*(point_of(s, "L2")["position_lps_mm"] for s in (before, state)), strict=True))

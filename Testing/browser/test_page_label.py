@@ -13,7 +13,6 @@ from playwright.sync_api import expect
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS
 
 NECK = "neck/neck-017.nii.gz"
-SAMPLE = "VertebraLabelingPhantom.nrrd"
 
 
 def label(desk) -> float:
@@ -27,7 +26,6 @@ def label(desk) -> float:
 
 
 def test_a_click_names_all_vertebrae_of_the_phantom(desk):
-    desk.page.evaluate("() => {}")
     took_s = label(desk)
     state = desk.state
     found = names_of(state)
@@ -44,11 +42,22 @@ def test_a_run_that_is_cancelled_leaves_the_points_as_they_were(desk):
     desk["shift-up"].click()
     before = desk.until(lambda state: state["unsaved"], "corrections")
     desk["label-button"].click()
+    desk["question-yes"].click()  # the corrections would be replaced
     desk["cancel-button"].click()
     after = desk.until(lambda state: not state["running"], "the end of the run")
     assert after["points"] == before["points"]
     assert after["unsaved"]
     expect(desk["label-button"]).to_be_enabled()
+
+
+def test_labelling_again_over_corrections_begins_only_after_a_yes(desk):
+    desk["shift-up"].click()
+    before = desk.until(lambda state: state["unsaved"], "corrections")
+    desk["label-button"].click()
+    desk["question-no"].click()
+    after = desk.until(lambda state: not state["question"], "the question gone")
+    assert not after["running"]
+    assert after["points"] == before["points"]
 
 
 def test_while_a_run_goes_on_nothing_else_can_be_changed(desk):

@@ -63,9 +63,11 @@ def test_files_can_be_dropped_anywhere(desk):
     from base64 import b64encode
 
     content = b64encode((desk.folder / "truth.mrk.json").read_bytes()).decode()
+    desk["shift-up"].click()
+    desk.until(lambda state: state["unsaved"], "a correction")
     desk.page.evaluate(DROP, ["dropped.mrk.json", content])
-    desk.until_told("dropped.mrk.json is open", "info")
-    assert desk.viewer.names == LEVELS
+    desk["question-yes"].click()
+    desk.until_names(*LEVELS)
 
 
 @pytest.mark.parametrize("way", ["folder", "upload"])

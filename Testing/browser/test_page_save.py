@@ -17,7 +17,7 @@ def test_what_is_saved_and_what_is_downloaded_is_what_is_on_show(desk, kind, tmp
     desk["save-name"].fill("kept")
     try:
         desk[f"save-{kind}"].click()
-        desk.until_told(path.name, "info")
+        desk.until_saved(path)
         saved = read_points(path, small_phantom().scan.geometry)
     finally:
         path.unlink(missing_ok=True)
@@ -64,7 +64,7 @@ def test_a_file_is_replaced_only_after_a_yes(desk):
         assert path.read_text(encoding="utf-8") == "mine"
         desk["save-markups"].click()
         desk["question-yes"].click()
-        desk.until_told("mine.mrk.json", "info")
+        desk.until(lambda _: path.read_text(encoding="utf-8") != "mine", "the file replaced")
         assert len(read_points(path)) == len(LEVELS)
     finally:
         path.unlink()

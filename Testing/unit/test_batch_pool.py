@@ -140,7 +140,8 @@ class SlowToLoad(ProcessFakes):
 
 
 @pytest.mark.slow
-def test_networks_that_hang_whoever_loads_them_end_the_run(tmp_path, notes):
+def test_networks_that_hang_whoever_loads_them_end_the_run(tmp_path, notes, monkeypatch):
+    monkeypatch.setattr(pool, "_LOAD_WITHIN_S", 4.0)
     with pytest.raises(MemoryExhaustedError, match="hang while they load"):
         run_pool(scans(tmp_path, "a.nii", "b.nii"), SlowToLoad(notes), "--scan-timeout", 4)
 

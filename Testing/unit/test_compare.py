@@ -98,6 +98,13 @@ def test_one_level_off_is_right_after_the_shift_only_and_finding_nothing_is_all_
     assert timed_totals(Use(_Blind()), [case])["total"]["recall"] == 0
 
 
+def test_what_fails_is_told_by_scan_and_level(cache: Path):
+    case = write_case(cache, "c", "val")
+    assert timed_totals(Use(_Knowing()), [case])["failures"] == []
+    (wrong,) = timed_totals(Use(_Knowing(1), decode=False), [case])["failures"]
+    assert wrong == {"scan": "c", "vertebrae": 3, "missed": ["T12", "L1", "L2"], "false": ["L3"]}
+
+
 def test_groups_without_a_case_are_left_out(cache: Path):
     case = write_case(cache, "c", "val")
     assert scores_by_group({"x": Use(_Knowing())}, {"scans": [case], "phantoms": []}).keys() == {"scans"}
@@ -145,6 +152,10 @@ def test_a_finished_run_is_not_repeated_and_the_report_shows_it(
         line for line in text.splitlines() if "without our sequence decoder" in line and "Qin" in line and "3 |" in line
     ]
     assert off.split(" | ")[3] == "0.0"
+    assert "- `sites`, unseen real scans: nothing." in text
+    assert (
+        "- `integral-regression-paper`, unseen real scans: b: 3 of 3 not named right (T12, L1, L2), false L3." in text
+    )
     assert "not comparable" in text and "98.12" in text and "VerSe19" in text
     stored = (output / "sites-seed0.json").stat().st_mtime_ns
     assert _compare(tmp_path, cache, *names)[0] == 0

@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from threading import Event
 
 import pytest
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 from VertebraLabelingLib.core.errors import MemoryExhaustedError, ModelError, UsageError
 from VertebraLabelingLib.engines import device as device_module
-from VertebraLabelingLib.engines.device import check_device_name, choose_device, choose_engine, memory_guard
+from VertebraLabelingLib.engines.device import (
+    begin_import,
+    check_device_name,
+    choose_device,
+    choose_engine,
+    memory_guard,
+)
 
 
 @pytest.fixture
@@ -161,3 +168,26 @@ print(resident_mb() - before < 32)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean | environment)
     assert done.stdout.strip() == str(mapped), done.stderr
+
+
+def test_the_engine_is_imported_beside_other_work(monkeypatch):
+    held, names = Event(), []
+
+    def slow_import(name):
+        held.wait(10)
+        names.append(name)
+
+    monkeypatch.setattr(device_module, "import_module", slow_import)
+    thread = begin_import("auto")
+    assert names == []
+    held.set()
+    thread.join(10)
+    assert names == ["torch"]
+
+
+def test_an_engine_that_cannot_be_imported_ends_no_run_before_it_is_needed(packages, capfd):
+    packages()
+    begin_import("torch").join(10)
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(ModelError, match="is not installed"):
+        choose_engine("torch")

@@ -48,8 +48,9 @@ BUILD = {
     "global-to-local": global_to_local.method.build_network,
 }
 LIBRARY = Path(predict.__file__).parents[1]
-VOXEL_TOLERANCE = 1e-3
-LOGIT_TOLERANCE = 2e-3
+# torch's GroupNorm adds up in single precision where the channels lie last, as on the CPU they do
+VOXEL_TOLERANCE = 5e-3
+LOGIT_TOLERANCE = 5e-3
 # displacements are mm on a grid of 4 mm
 TOLERANCES = {"coordinates": VOXEL_TOLERANCE, "displacements_mm": 4 * VOXEL_TOLERANCE}
 WITHOUT = """
@@ -93,6 +94,31 @@ def test_both_engines_give_the_same_numbers(model, window):
         assert by_onnx[name].dtype == expected.dtype == np.float32
         tolerance = TOLERANCES.get(name, LOGIT_TOLERANCE)
         np.testing.assert_allclose(by_onnx[name], expected, rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_windows_together_give_what_each_gives_alone(engine):
+    weights = load_model("corridor")
+    network = load_network(weights, BUILD["corridor"], engine)
+    windows = np.concatenate([phantom_window(weights), random_window(weights)])
+    together = network(windows)["output"]
+    for n in range(2):
+        np.testing.assert_allclose(together[n : n + 1], network(windows[n : n + 1])["output"], atol=LOGIT_TOLERANCE)
+
+
+@pytest.mark.parametrize("model", BUILD)
+def test_convolutions_of_onednn_give_what_those_of_torch_give(model):
+    import torch
+    from VertebraLabelingLib.engines.network import named_outputs
+
+    weights = load_model(model)
+    image = phantom_window(weights)
+    module = BUILD[model](weights.metadata["network"]).eval()
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.arrays.items()})
+    with torch.inference_mode():
+        plain = named_outputs(module(torch.from_numpy(image)))
+    for name, values in load_network(weights, BUILD[model])(image).items():
+        np.testing.assert_allclose(values, plain[name].numpy(), rtol=0, atol=TOLERANCES.get(name, LOGIT_TOLERANCE))
 
 
 def test_both_engines_find_the_same_sites():

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from VertebraLabelingLib.core import prepare as prepare_module
+from VertebraLabelingLib.core import upright
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.prepare import AIR_HU, on_grid, prepare
 from VertebraLabelingLib.core.scan import Scan
@@ -66,6 +68,30 @@ def test_result_is_isotropic_lps_and_covers_the_source_to_a_voxel(name):
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape])).reshape(3, -1).T
     index = grid.index_zyx_from_lps(source.lps_from_index_zyx(corners))
     assert (index >= -1.5).all() and (index <= np.array(grid.shape_zyx) + 0.5).all()
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_upright_grids_are_resampled_as_simpleitk_does(name, monkeypatch):
+    """Only the oblique one goes to SimpleITK anyway."""
+    shape, spacing, direction = GRIDS[name]
+    hu = np.random.default_rng(5).normal(0, 300, shape).astype(np.float32)
+    scan = Scan(hu, Geometry(shape, spacing, (5.0, 6.0, 7.0), direction))
+    assert upright.is_upright(scan.geometry) is (name != "oblique")
+    prepared = prepare(scan)
+    monkeypatch.setattr(prepare_module, "is_upright", lambda geometry: False)
+    expected = prepare(scan)
+    assert prepared.geometry == expected.geometry
+    np.testing.assert_allclose(prepared.hu, expected.hu, atol=1e-2)
+
+
+@pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (1.5, 1.7, 3.0)])
+def test_whole_numbers_of_16_bits_give_what_the_same_in_floats_give(spacing):
+    """Sums of some of them would not fit 16 bits."""
+    hu = np.random.default_rng(6).integers(-1024, 30000, (20, 21, 22)).astype(np.int16)
+    grid = Geometry(hu.shape, spacing)
+    as_stored, as_floats = prepare(Scan(hu, grid)), prepare(Scan(hu.astype(np.float32), grid))
+    assert as_stored.hu.dtype == np.float32
+    np.testing.assert_array_equal(as_stored.hu, as_floats.hu)
 
 
 def test_fine_voxels_are_averaged_in_blocks():

@@ -41,7 +41,7 @@ def patched(path, offset: int, layout: str, *values):
 def test_values_and_oblique_geometry_are_kept(tmp_path, suffix):
     scan = read_scan(written(tmp_path / f"a{suffix}"))
     np.testing.assert_array_equal(scan.hu, HU)
-    assert scan.hu.dtype == np.float32
+    assert scan.hu.dtype == np.int16
     assert scan.name == f"a{suffix}"
     assert scan.notes == ()
     assert scan.geometry.shape_zyx == (6, 7, 8)

@@ -58,7 +58,7 @@ def test_saved_points_come_back_on_their_ct_with_their_locks(scene, tmp_path):
     path = tmp_path / "x.mrk.json"
     write_points(path, Labelling(points))
     volume = opening.add_volume(scan(whole_numbers()))
-    node = opening.add_points(path, volume)
+    node = opening.add_points(opening.points_in(path, volume), path.name, volume)
     assert [(p.label, p.locked) for p in read_column(node)] == [("L1", False), ("L2", True)]
     assert read_column(node)[0].position_lps_mm == pytest.approx((1.0, 2.0, 30.0))
     assert volume_of(node) is volume
@@ -70,5 +70,5 @@ def test_a_damaged_point_file_leaves_the_scene_as_it_was(scene, tmp_path):
     volume = opening.add_volume(scan(whole_numbers()))
     before = scene.GetNumberOfNodes()
     with pytest.raises(InputError, match=r"x\.mrk\.json"):
-        opening.add_points(path, volume)
+        opening.points_in(path, volume)
     assert scene.GetNumberOfNodes() == before

@@ -168,6 +168,16 @@ def form_without_files():
     return data
 
 
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=b", "multipart/form-data", "text/plain"])
+def test_an_upload_that_is_no_form_is_refused(tmp_path, kind):
+    async def check(client, viewer):
+        answer = await client.post(f"/{TOKEN}/upload", data=b"rubbish", headers={"Content-Type": kind})
+        assert answer.status == 400
+        assert viewer.told[0][1] == "error"
+
+    served(tmp_path, check)
+
+
 def test_an_upload_of_unknown_length_ends_at_the_limit(tmp_path):
     async def endless():
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.nrrd"\r\n\r\n'

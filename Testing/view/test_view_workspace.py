@@ -209,6 +209,23 @@ def test_saved_points_are_opened_again(desk, tmp_path):
     assert snapshot(desk)["points"][2]["locked"]
 
 
+def test_an_uploaded_list_may_be_gone_when_the_question_is_answered(desk, tmp_path):
+    labelled(desk)
+    desk.act("save", "markups", "mine")
+    desk.act("shiftUp")
+    desk.act("points", "mine.mrk.json")
+    (tmp_path / "mine.mrk.json").unlink()
+    desk.act("answer", True)
+    assert names(desk) == list(LUMBAR)
+
+
+def test_a_download_counts_as_saved(desk, tmp_path):
+    drag(labelled(desk), 0, (5, 5, 5))
+    assert snapshot(desk)["unsaved"]
+    assert desk.export_to(tmp_path, "csv").read_text().startswith("label")
+    assert not snapshot(desk)["unsaved"]
+
+
 def test_another_ct_takes_the_place_of_the_first_with_its_points(desk, scene):
     labelled(desk)
     closing, opened = [], []

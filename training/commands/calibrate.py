@@ -71,6 +71,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
 def _calibrated(args: argparse.Namespace, weights: Weights, cases: list[Case]) -> dict[str, Any]:
     """The metadata of the weight file with what was fitted; the method sees the cases without any calibration."""
     from dataclasses import replace
+    from hashlib import sha256
     from importlib import import_module
 
     from VertebraLabelingLib.engines.weights import load_model
@@ -83,7 +84,9 @@ def _calibrated(args: argparse.Namespace, weights: Weights, cases: list[Case]) -
     model = weights.metadata["model"]
     settings = make_task(model, dict(weights.metadata["network"]), {}).metadata()
     plain = {key: value for key, value in _PLAIN.items() if key in settings}
-    raw = replace(weights, metadata={**weights.metadata, "network": {**settings, **plain}})
+    # the same network in a rewritten file sees the same
+    network_sha256 = sha256(b"".join(array.tobytes() for array in weights.arrays.values())).hexdigest()
+    raw = replace(weights, metadata={**weights.metadata, "network": {**settings, **plain}}, sha256=network_sha256)
     package = import_module(f"VertebraLabelingLib.methods.{model.replace('-', '_')}")
     method = package.load(raw, load_model("corridor"), "cpu", "default")
     pieces = gathered(args.work / f"{model}.raw.npz", method, cases, args.pieces)

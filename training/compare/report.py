@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..ablation.report import TOTALS, budget
 from ..ablation.scan_scores import DEFAULT
@@ -44,7 +45,7 @@ def report(records: Sequence[Record]) -> str:
     used = [table for table in tables if any(row.run == record["name"] for row in table.rows for record in records)]
     shown = [markdown_table(table, records) for table in used]
     trained = any(record["name"] in TRAININGS for record in records)
-    return "\n".join([*lines, *shown, *[budget(records, TRAININGS)] * trained])
+    return "\n".join([*lines, *shown, *_failures(records), *[budget(records, TRAININGS)] * trained])
 
 
 def _introduction(records: Sequence[Record]) -> list[str]:
@@ -109,6 +110,28 @@ def _method_rows(data: str) -> tuple[Row, ...]:
     return tuple(
         Row(f"{TITLES[way.method]}{paper * (way.config == 'paper')}", n, NONE, changed) for n, way in WHOLE.items()
     )
+
+
+def _failures(records: Sequence[Record]) -> list[str]:
+    """A line for every method as it ships on each kind of data: the scans that are not wholly right, and why."""
+    lines = []
+    for record in records:
+        if record["name"] not in WHOLE:
+            continue
+        for data, where in DATA.items():
+            failures = record["scans"].get(data, {}).get(DEFAULT, {}).get("failures")
+            if failures is not None:
+                told = "; ".join(map(_failure, failures)) or "nothing"
+                lines.append(f"- `{record['name']}`, {where}: {told}.")
+    return ["### What each method fails at", "", *lines, ""] if lines else []
+
+
+def _failure(failure: Mapping[str, Any]) -> str:
+    """Such as ``neck-206: 2 of 10 not named right (C1, C2), false T4``."""
+    missed, false = failure["missed"], failure["false"]
+    words = [f"{len(missed)} of {failure['vertebrae']} not named right ({', '.join(missed)})"] if missed else []
+    words += [f"false {', '.join(false)}"] if false else []
+    return f"{failure['scan']}: {', '.join(words)}"
 
 
 def _parts(data: str) -> Comparison:

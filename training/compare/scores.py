@@ -16,7 +16,7 @@ from VertebraLabelingLib.methods.registry import weights_sha256
 from ..ablation.scan_scores import totals
 from ..case_scores import labelled, truth_of
 from ..cases import Case, cache_phantoms
-from ..evaluate import evaluate_scan
+from ..evaluate import ScanResult, evaluate_scan
 
 if TYPE_CHECKING:
     from VertebraLabelingLib.methods.base import Method
@@ -60,14 +60,25 @@ def scores_by_group(uses: Mapping[str, Use], groups: Groups) -> dict[str, dict[s
 
 
 def timed_totals(use: Use, cases: Sequence[Case]) -> dict[str, Any]:
-    """`totals`, with the mean wall time from prepared scan to names as "seconds_per_scan"."""
+    """`totals`, the mean wall time from prepared scan to names as "seconds_per_scan", and what is wrong: "failures"."""
     results, seconds = [], 0.0
     for case in cases:
         started = time.perf_counter()
         found = labelled(use.method, case, use.decode)
         seconds += time.perf_counter() - started
         results.append(evaluate_scan(case.id, truth_of(case), found))
-    return {**totals(results), "seconds_per_scan": seconds / len(cases)}
+    failures = [failure(result) for result in results if not result.wholly_right]
+    return {**totals(results), "seconds_per_scan": seconds / len(cases), "failures": failures}
+
+
+def failure(result: ScanResult) -> dict[str, Any]:
+    """What is wrong with one scan, as plain values: levels that are not named right, and false positives."""
+    return {
+        "scan": result.scan_id,
+        "vertebrae": len(result.vertebrae),
+        "missed": [vertebra.level.name for vertebra in result.vertebrae if vertebra.error_mm is None],
+        "false": [label.level.name for label in result.labels if label.false_positive],
+    }
 
 
 def weight_bytes(name: str) -> int:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 0.2
 _END_WITHIN_S = 5.0
+_LOAD_WITHIN_S = 600.0
+"""So long the networks may take to load, or as long as a scan where that is longer."""
 _STARTS_IN_VAIN = 3
 """After so many workers that died before their networks were loaded, with no scan done meanwhile, none is started."""
 
@@ -173,9 +175,9 @@ class Pool:
 
     def _end_overdue(self) -> None:
         """End the workers that take longer than they may."""
-        limit_s = self._args.scan_timeout
-        for hand in self._hands:
-            if limit_s and hand.seconds() > limit_s:
+        scan_s = self._args.scan_timeout
+        for hand in self._hands if scan_s else ():
+            if hand.seconds() > (scan_s if hand.device is not None else max(scan_s, _LOAD_WITHIN_S)):
                 hand.end()
 
     def _bury(self, hand: Hand) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,10 +48,20 @@ def run(args: argparse.Namespace) -> None:
             f"The viewer needs software that is not installed here ({', '.join(missing)}); run `make view`, which sets "
             "up an environment of its own for it."
         )
+    _render_without_a_screen()
     from ..view.folder import Folder
+    from ..view.slicer_shim import provide_texts
+
+    provide_texts()  # before anything of app is imported
     from ..view.server import serve
 
     serve(ct, Folder(folder), args.port, args.upload_limit, not args.no_browser, args.debug)
+
+
+def _render_without_a_screen() -> None:
+    """On Linux without a display VTK would look for one first, and complain."""
+    if sys.platform == "linux" and not os.environ.get("DISPLAY") and find_library("EGL"):
+        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 
 def _places(ct: Path | None, folder: Path | None) -> tuple[Path | None, Path]:

@@ -17,8 +17,9 @@ Voxels = NDArray[np.float32] | NDArray[np.int16]
 class Scan:
     """A CT volume.
 
-    hu: (z, y, x), Hounsfield units; float32, or int16 as most files store them, in half of the memory.  geometry: its grid in LPS mm.  name: for messages; never a patient's name.
-    notes: what a reader had to say about the input, one sentence each; they end in the run record.
+    hu: (z, y, x), Hounsfield units; float32, or int16 as most files store them, in half of the memory.  geometry: its
+    grid in LPS mm.  name: for messages; never a patient's name.  notes: what a reader had to say about the input, one
+    sentence each; they end in the run record.
     """
 
     hu: Voxels

@@ -31,12 +31,14 @@ def choose_engine(name: str) -> str:
     raise ModelError(f"The engine '{name}' is not installed: pip install {ENGINES[name]}, or use --engine auto.")
 
 
-def begin_import(name: str) -> None:
-    """Start to import what the engine needs, on a thread of its own: it takes seconds, and reading a file leaves a core.
+def begin_import(name: str) -> Thread:
+    """Start to import what the engine needs: it takes seconds, in which a file can be read.
 
     Whether it fails, `choose_engine` will say, which waits for it.
     """
-    Thread(target=_first_importable, args=(name,), name="import-engine").start()
+    thread = Thread(target=_first_importable, args=(name,), name="import-engine")
+    thread.start()
+    return thread
 
 
 def _first_importable(name: str) -> str | None:

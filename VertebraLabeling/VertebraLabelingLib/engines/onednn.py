@@ -16,7 +16,8 @@ class _Convolution(nn.Module):
 
     def __init__(self, like: nn.Conv3d) -> None:
         super().__init__()
-        self.weight, self.bias = like.weight, like.bias
+        self.weight = nn.Parameter(like.weight.to(memory_format=torch.channels_last_3d), requires_grad=False)
+        self.bias = like.bias
         self._arguments = (like.padding, like.stride, like.dilation, like.groups)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -29,16 +30,7 @@ def for_cpu(module: nn.Module) -> nn.Module:
     """The module with its 3-D convolutions replaced; as it is where this torch has no oneDNN."""
     if not torch.backends.mkldnn.is_available():
         return module
-    module = module.to(memory_format=torch.channels_last_3d) if _is_volumetric(module) else module
-    return _replaced(module)
-
-
-def _is_volumetric(module: nn.Module) -> bool:
-    return any(isinstance(part, nn.Conv3d) for part in module.modules())
-
-
-def _replaced(module: nn.Module) -> nn.Module:
     for name, part in module.named_children():
         plain = isinstance(part, nn.Conv3d) and part.padding_mode == "zeros" and not isinstance(part.padding, str)
-        setattr(module, name, _Convolution(part) if plain else _replaced(part))
+        setattr(module, name, _Convolution(part) if plain else for_cpu(part))
     return module

@@ -36,7 +36,7 @@ class OnnxNetwork:
     def __call__(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Outputs by name of windows (B, channels, z, y, x) of the trained size; the graph is made for one."""
         windows = [self._session.run(None, {"image": window[None]}) for window in image]
-        return {name: np.concatenate(values) for name, values in zip(self._outputs, zip(*windows), strict=True)}
+        return {name: np.concatenate([window[n] for window in windows]) for n, name in enumerate(self._outputs)}
 
 
 def load_onnx_network(weights: Weights) -> OnnxNetwork:

@@ -10,7 +10,7 @@ import slicer
 from ..app.placement import place_beside
 from ..app.points_node import create_points_node, mark_written, write_column
 from ..app.volume import geometry_of
-from ..core.correction.column import column_of
+from ..core.correction.column import Column, column_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,12 +40,16 @@ def add_volume(scan: Scan) -> Any:
     return node
 
 
-def add_points(path: Path, volume_node: Any) -> Any:
-    """A new points node with the points of a file, which belong to this CT; InputError."""
+def points_in(path: Path, volume_node: Any) -> Column:
+    """The points of a file, which belong to this CT; InputError."""
     from ..core.formats import read_points
 
-    column = column_of(read_points(path, geometry_of(volume_node)))
-    node = create_points_node(volume_node.GetScene(), _stem(path.name))
+    return column_of(read_points(path, geometry_of(volume_node)))
+
+
+def add_points(column: Column, name: str, volume_node: Any) -> Any:
+    """A new points node on this CT, with the points of a file of that name."""
+    node = create_points_node(volume_node.GetScene(), _stem(name))
     write_column(node, column)
     mark_written(node)
     place_beside(node, volume_node)

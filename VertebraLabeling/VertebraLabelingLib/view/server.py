@@ -1,37 +1,43 @@
-"""Starts the viewer: one process, one scene, one page on 127.0.0.1."""
+"""Starts the viewer: one process, one scene, one page on 127.0.0.1.
+
+`slicer_shim.provide_texts` comes before the import of this file.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
+import socket
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from trame.app import get_server
+from trame_client.module import vue3
+from trame_rca import module as streams
+from trame_slicer.core import SlicerApp
+
+from ..core.errors import UsageError
 from . import slicer_shim
-
-slicer_shim.provide_texts()  # before anything of app is imported
-
-from trame.app import get_server  # noqa: E402
-from trame_client.module import vue3  # noqa: E402
-from trame_rca import module as streams  # noqa: E402
-from trame_slicer.core import SlicerApp  # noqa: E402
-
-from .access import HOST, Access, new_token  # noqa: E402
-from .folder import Folder  # noqa: E402
-from .viewer import Viewer  # noqa: E402
-from .web import Web  # noqa: E402
+from .access import HOST, Access, new_token
+from .folder import Folder
+from .viewer import Viewer
+from .web import Web
 
 
 def serve(
     path: Path | None, folder: Folder, port: int, upload_limit_mb: int, opens_browser: bool, debug: bool = False
 ) -> None:
-    """Serve until Ctrl+C.  path: a CT to open at once.  port: 0 for any free one."""
+    """Serve until Ctrl+C.
+
+    path: a CT to open at once.  port: 0 for any free one; UsageError when it is taken.  debug: also say what VTK warns
+    of.
+    """
+    access = Access(new_token(), _free_port(port))
     asyncio.set_event_loop(asyncio.new_event_loop())
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     application = SlicerApp()
     if not debug:
         _quiet_vtk()
@@ -40,10 +46,10 @@ def serve(
     server.enable_module(vue3)
     server.enable_module(streams)
     viewer = Viewer(server, application, folder, upload_limit_mb)
-    port = port or _free_port()
-    access = Access(new_token(), port)
+    arguments = ExitStack()
 
     def bind(bound: Any) -> None:
+        arguments.close()
         Web(viewer, access, Path(vue3.www), server.serve).mount(bound.app)
 
     def ready(**_state: Any) -> None:
@@ -54,10 +60,12 @@ def serve(
 
     server.controller.on_server_bind.add(bind)
     server.controller.on_server_ready.add(ready)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
-        with _trame_arguments(f"--ws-endpoint {access.token}/ws --no-http"):
-            server.start(port=port, host=HOST, open_browser=False, show_connection_info=False, timeout=0)
+        arguments.enter_context(_trame_arguments(f"--ws-endpoint {access.token}/ws --no-http"))
+        server.start(port=access.port, host=HOST, open_browser=False, show_connection_info=False, timeout=0)
     finally:
+        arguments.close()
         viewer.close()
         temporary.cleanup()
 
@@ -70,18 +78,26 @@ def _quiet_vtk() -> None:
     vtkOutputWindow.GetInstance().SetDisplayModeToNever()
 
 
-def _free_port() -> int:
-    """A port that is free now; trame is told a number before it listens."""
-    import socket
-
+def _free_port(port: int) -> int:
+    """The port, or any free one for 0; the address is needed before trame listens."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            reason = error.strerror or error
+            raise UsageError(
+                f"Port {port} cannot be used ({reason}); choose another --port, or leave it out."
+            ) from error
         return int(probe.getsockname()[1])
 
 
 @contextmanager
 def _trame_arguments(arguments: str) -> Iterator[None]:
-    """trame reads the command line of the process, unless this variable says what to read instead."""
+    """trame reads the command line of the process, unless this variable says what to read instead.
+
+    It is gone before any other process is started, because the token stands in it.
+    """
     before = os.environ.get("TRAME_ARGS")
     os.environ["TRAME_ARGS"] = arguments
     try:

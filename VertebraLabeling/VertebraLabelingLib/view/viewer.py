@@ -39,6 +39,7 @@ class Viewer:
         self._curved = CurvedView()
         self._push_is_due = False
         self._curved_timer: asyncio.TimerHandle | None = None
+        self._listing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self.workspace.changed.connect(self._changed)
         self.workspace.volume_opened.connect(self._views.show_volume)
@@ -68,7 +69,7 @@ class Viewer:
 
     def close(self) -> None:
         """End a run and all tasks."""
-        for task in self._tasks:
+        for task in filter(None, (*self._tasks, self._listing)):
             task.cancel()
         self.workspace.close()
 
@@ -100,8 +101,15 @@ class Viewer:
             self._views.jump(place)
 
     def _list(self) -> None:
+        """Look through the folder again, beside the loop: it may be large."""
+        if self._listing is None or self._listing.done():
+            self._listing = asyncio.get_running_loop().create_task(self._look_through_folder())
+
+    async def _look_through_folder(self) -> None:
         folder = self.workspace.folder
-        self._show({"files": {"scans": list(folder.scans), "points": list(folder.point_files)}})
+        loop = asyncio.get_running_loop()
+        scans, points = await loop.run_in_executor(None, lambda: (folder.scans, folder.point_files))
+        self._show({"files": {"scans": list(scans), "points": list(points)}})
 
     async def open_path(self, path: Path, is_upload: bool = False) -> None:
         """Read a CT beside the loop, so that the page stays alive, and show it; or the points of a list."""
@@ -120,7 +128,7 @@ class Viewer:
             scan = await asyncio.get_running_loop().run_in_executor(None, opening.read_ct, path)
             workspace.open_scan(scan)
         except VertebraLabelingError as error:
-            workspace.tell(str(error), "error")
+            workspace.tell(str(error).replace(str(path), path.name), "error")
         except Exception as error:
             logging.exception("a file could not be opened")
             workspace.tell(job_words.unexpected(error), "error")

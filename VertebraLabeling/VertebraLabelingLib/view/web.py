@@ -149,9 +149,14 @@ class Web:
                 names = await self._receive(request, folder)
                 await self._viewer.open_path(folder / names[0] if len(names) == 1 else folder, is_upload=True)
         except VertebraLabelingError as error:
-            self._viewer.workspace.tell(str(error), "error")
-            return web.Response(status=413 if isinstance(error, UploadTooLargeError) else 400, text=str(error))
+            return self._refused(413 if isinstance(error, UploadTooLargeError) else 400, str(error))
+        except (ValueError, AssertionError, OSError):  # what aiohttp says of a form that is none, or cut short
+            return self._refused(400, "The upload is damaged or could not be stored; choose the file again.")
         return web.Response(text="ok")
+
+    def _refused(self, status: int, sentence: str) -> web.Response:
+        self._viewer.workspace.tell(sentence, "error")
+        return web.Response(status=status, text=sentence)
 
     async def _receive(self, request: web.Request, folder: Path) -> list[str]:
         if not request.content_type.startswith("multipart/"):

@@ -206,9 +206,11 @@ class Workspace:
         self.check_idle()
         if self.session.input_volume is None:
             raise UsageError("Open the CT of these points first.")
+        volume = self.session.input_volume
+        column = opening.points_in(path, volume)  # before any question: an upload is gone when it is answered
         if not self._may_leave(f"Open {path.name}"):
             return
-        node, old = opening.add_points(path, self.session.input_volume), self.session.points_node
+        node, old = opening.add_points(column, path.name, volume), self.session.points_node
         self.session.set_points_node(node)
         if old is not None:
             self._scene.RemoveNode(old)
@@ -251,7 +253,11 @@ class Workspace:
     def export_to(self, folder: Path, kind: str) -> Path | None:
         """Write the points into a temporary folder for a download; None, told by `message`, when that fails."""
         path = folder / f"{self.proposed_name}{SUFFIXES[kind]}"
-        return path if self.session.export(path) else None
+        if not self.session.export(path):
+            return None
+        self._saved = self.session.column
+        self.changed.emit()
+        return path
 
     @property
     def level_names(self) -> list[str]:
