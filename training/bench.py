@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +36,15 @@ PHANTOM_COARSENESS = 2
 
 @dataclass(frozen=True)
 class ChildRun:
-    """One finished child process: wall seconds from start to exit, peak resident memory in bytes, exit code."""
+    """One finished child process.
+
+    seconds: wall time from start to exit.  peak_bytes: of resident memory.  cpu_seconds: of all its threads.
+    """
 
     seconds: float
     peak_bytes: int
     exit_code: int
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,21 @@ class UnetRun:
     def extrapolated_seconds(self) -> float:
         """Fastest measured pass times the number of tiles; resampling and export not counted, which favours it."""
         return min(self.tile_seconds) * self.tiles
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `bench` measures of labelling.
+
+    by_length: length of a part of the scan in mm -> its run.  by_engine: engine -> a run on the whole scan.
+    window_seconds: engine -> of one window.
+    """
+
+    whole: PipelineRun
+    unet: UnetRun
+    by_length: dict[float, PipelineRun] = field(default_factory=dict)
+    by_engine: dict[str, PipelineRun] = field(default_factory=dict)
+    window_seconds: dict[str, float] = field(default_factory=dict)
 
 
 def write_body_phantom(path: Path, seed: int = 0) -> None:
@@ -95,8 +114,9 @@ import json, os, subprocess, sys, time
 start = time.perf_counter()
 _, status, usage = os.wait4(subprocess.Popen(sys.argv[2:]).pid, 0)
 seconds = time.perf_counter() - start
+cpu_seconds = usage.ru_utime + usage.ru_stime
 with open(sys.argv[1], "w") as file:
-    json.dump([seconds, usage.ru_maxrss, os.waitstatus_to_exitcode(status)], file)
+    json.dump([seconds, usage.ru_maxrss, os.waitstatus_to_exitcode(status), cpu_seconds], file)
 """
 
 
@@ -108,25 +128,38 @@ def run_child(command: Sequence[str]) -> ChildRun:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         subprocess.run([sys.executable, "-S", "-c", _WATCH, str(report), *command], check=True)
-        seconds, peak, exit_code = json.loads(report.read_text(encoding="utf-8"))
+        seconds, peak, exit_code, cpu_seconds = json.loads(report.read_text(encoding="utf-8"))
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, kilobytes elsewhere
-    return ChildRun(seconds, peak * unit, exit_code)
+    return ChildRun(seconds, peak * unit, exit_code, cpu_seconds)
 
 
-def label_in_child(ct: Path, markups: Path, method: str, config: str) -> ChildRun:
+def label_in_child(ct: Path, markups: Path, method: str, config: str, engine: str = "auto") -> ChildRun:
     """Label a CT with the command line, on the CPU, whatever comes of it."""
     command = [sys.executable, "-m", "VertebraLabelingLib.predict", "label", str(ct), "--output", str(markups)]
-    return run_child([*command, "--method", method, "--config", config, "--device", "cpu", "--phantom", "--quiet"])
+    choice = ["--method", method, "--config", config, "--engine", engine]
+    return run_child([*command, *choice, "--device", "cpu", "--phantom", "--quiet"])
 
 
-def run_pipeline(ct: Path, folder: Path, method: str, config: str) -> PipelineRun:
+def run_pipeline(ct: Path, folder: Path, method: str, config: str, engine: str = "auto") -> PipelineRun:
     """`label_in_child` with what it tells of itself; VertebraLabelingError when it fails."""
     markups = folder / "bench.mrk.json"
-    child = label_in_child(ct, markups, method, config)
+    child = label_in_child(ct, markups, method, config, engine)
     if child.exit_code:
         raise VertebraLabelingError(f"The command line ended with exit code {child.exit_code}; its message is above.")
     record = json.loads(record_path(markups).read_text(encoding="utf-8"))
     return PipelineRun(child, record["seconds"], record["labelling"]["summary"])
+
+
+def cut_lengths(ct: Path, folder: Path) -> dict[float, Path]:
+    """The caudal quarter and half of a CT as files of their own: length in mm -> file."""
+    image = sitk.ReadImage(str(ct))
+    files = {}
+    for part in (4, 2):
+        piece = image[:, :, : image.GetDepth() // part]
+        file = folder / f"part{part}.nii.gz"
+        sitk.WriteImage(piece, str(file))
+        files[piece.GetDepth() * piece.GetSpacing()[2]] = file
+    return files
 
 
 class PlainUnet(nn.Module):

@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "Testing")]  # as pytest does
 import SimpleITK as sitk  # noqa: E402
 from desk import Desk, browser, desk_of  # noqa: E402
 from needs import CHROMIUM, MISSING  # noqa: E402
+from palette import small  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from playwright.sync_api import expect  # noqa: E402
 from viewer_process import running_viewer  # noqa: E402
@@ -28,10 +29,16 @@ UNSURE_RAS_MM = ((-60.0, -60.0, 100.0), (60.0, 75.0, 180.0))
 """Corners of a box in the phantom that shows nothing to count from, as in harness/screenshots.py."""
 SIZE_PX = (1240, 780)
 FILM_WIDTH_PX = 960
-COLOURS, FILM_COLOURS = 200, 96
+FILE = "phantom.nrrd"
+BY_PX = (26, 14)
+"""How far L3 is dragged."""
 SECONDS = 1.6
 """How long the film shows a picture."""
 ARROW = ((0, 0), (0, 17), (4, 13), (7, 20), (10, 19), (7, 12), (13, 12))
+
+PICTURES = "() => [...document.querySelectorAll('.canvas img')].map(image => image.src).join()"
+REST_MS = 700
+"""A view that has not sent another picture for that long is drawn in full quality."""
 
 
 class Camera:
@@ -50,20 +57,17 @@ class Camera:
             ImageDraw.Draw(picture).polygon(arrow, fill="white", outline="black")
         self.film.append(picture)
         if name:
-            quantised(picture, COLOURS).save(self.folder / name, optimize=True)
+            small(picture).save(self.folder / name, optimize=True)
 
     def cut(self, path: Path) -> None:
         """Write the film as an animated GIF."""
         width, height = SIZE_PX
         size = (FILM_WIDTH_PX, round(FILM_WIDTH_PX * height / width))
-        frames = [quantised(picture.resize(size, Image.Resampling.LANCZOS), FILM_COLOURS) for picture in self.film]
+        film = [picture.resize(size, Image.Resampling.LANCZOS) for picture in self.film]
+        frames = [small(picture) for picture in film]
         frames[0].save(
             path, save_all=True, append_images=frames[1:], duration=round(1000 * SECONDS), loop=0, optimize=True
         )
-
-
-def quantised(picture: Image.Image, colours: int) -> Image.Image:
-    return picture.quantize(colours, dither=Image.Dither.NONE)
 
 
 def write_unsure(path: Path) -> None:
@@ -86,6 +90,7 @@ def make(desk: Desk, folder: Path) -> None:
     camera = Camera(desk, folder)
     desk.until(lambda state: state["ct"] and not state["opening"], "the CT")
     desk.until_shown(4)
+    desk["folder-list"].select_option(FILE)
     quiet(desk)
     camera.take("view-1-opened.png")
     desk["label-button"].click()
@@ -97,21 +102,28 @@ def make(desk: Desk, folder: Path) -> None:
     desk.select("L3")
     quiet(desk)
     camera.take("view-3-labelled.png")
+    show_only(desk, "curved")
+    camera.take("view-4-curved.png")
+    desk["view-curved"].get_by_role("button", name="Show all").click()
+    quiet(desk)
     x, y = desk.on_screen("sagittal", "L3")
-    desk.drag("sagittal", "L3", 26, 14, shown=lambda: camera.take("view-4-drag.png", (x + 26, y + 14)))
+    camera.take(mouse_px=(x, y))
+    desk.drag("sagittal", "L3", *BY_PX, shown=lambda: camera.take("view-5-drag.png", (x + BY_PX[0], y + BY_PX[1])))
     desk["undo"].click()
     desk.until(lambda state: not state["can_undo"], "the point where it was")
-    desk["view-curved"].get_by_role("button", name="Show only").click()
-    desk.page.wait_for_function("() => document.querySelectorAll('.views.one').length === 1")
-    quiet(desk)
-    camera.take("view-6-curved.png")
-    desk["view-curved"].get_by_role("button", name="Show all").click()
     camera.cut(folder / "view.gif")
     desk.open_file("piece.nrrd")
     desk.until(lambda state: state["ct"]["size_ijk"][2] < 100 and not state["opening"], "the piece")
     label(desk)
     quiet(desk)
-    camera.take("view-5-unsure.png")
+    camera.take("view-6-unsure.png")
+
+
+def show_only(desk: Desk, view: str) -> None:
+    """Let one view fill the page."""
+    desk[f"view-{view}"].get_by_role("button", name="Show only").click()
+    desk.page.wait_for_function("() => document.querySelectorAll('.views.one').length === 1")
+    quiet(desk)
 
 
 def quiet(desk: Desk) -> None:
@@ -126,11 +138,6 @@ def quiet(desk: Desk) -> None:
         desk.page.wait_for_timeout(REST_MS)
 
 
-PICTURES = "() => [...document.querySelectorAll('.canvas img')].map(image => image.src).join()"
-REST_MS = 700
-"""A view that has not sent another picture for that long is drawn in full quality."""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="pictures", description=__doc__)
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder for the pictures")
@@ -139,7 +146,7 @@ def main() -> None:
         parser.error(f"not installed here: {', '.join(MISSING)}; `make view` sets up what the viewer needs")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        ct = shutil.copy(SAMPLE, folder / "phantom.nrrd")
+        ct = shutil.copy(SAMPLE, folder / FILE)
         write_unsure(folder / "piece.nrrd")
         with (
             browser(CHROMIUM) as chromium,

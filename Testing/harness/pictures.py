@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import slicer
 from matplotlib import font_manager
+from palette import small
 from PIL import Image, ImageDraw, ImageFont
 from VertebraLabelingLib.core.files import atomic_write
 
@@ -21,7 +22,6 @@ PAPER = (239, 239, 239)
 """Behind the panel: the window colour of its style."""
 
 _LETTERS = {"Red": "R", "Yellow": "Y", "Green": "G"}
-_GREYS, _GREY_WITHIN = 96, 12
 
 
 def panel_picture(widget) -> Image.Image:
@@ -92,21 +92,8 @@ def _pasted(pictures, size_px, direction, colour) -> Image.Image:
 
 
 def save(path: Path, picture: Image.Image) -> None:
-    """Write a PNG with a palette, a third of the size of one with all colours."""
+    """Write a small PNG."""
     content = BytesIO()
-    picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+    small(picture).save(content, "PNG", optimize=True)
     with atomic_write(path) as temporary:
         temporary.write_bytes(content.getvalue())
-
-
-def _palette(picture: Image.Image) -> Image.Image:
-    """Greys for the CT, all else for what is coloured: small things in colour keep theirs."""
-    pixels = np.asarray(picture)
-    coloured = pixels[np.ptp(pixels, axis=2) > _GREY_WITHIN]
-    palette = np.repeat(np.linspace(0, 255, _GREYS).round().astype(np.uint8), 3).tolist()
-    if len(coloured):
-        colours = Image.fromarray(coloured[None]).quantize(256 - _GREYS, method=Image.Quantize.MAXCOVERAGE)
-        palette += colours.getpalette()[: 3 * (256 - _GREYS)]
-    result = Image.new("P", (1, 1))
-    result.putpalette(palette)
-    return result

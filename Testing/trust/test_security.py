@@ -19,6 +19,7 @@ from damage import flip_one_bit
 from trust_support import OUTPUTS, label, written
 from VertebraLabelingLib.core.errors import ModelError
 from VertebraLabelingLib.engines.weights import MANIFEST_NAME, MODELS_FOLDER, find_model, load_model, load_weights
+from VertebraLabelingLib.view.access import HOST
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "VertebraLabeling").rglob("*.py"))
@@ -30,6 +31,8 @@ BAD_CALLS = {
     "subprocess.getoutput", "subprocess.getstatusoutput", "tempfile.mktemp", "socket.socket", "urllib.request.urlopen",
 }  # fmt: skip
 FETCHING = "VertebraLabelingLib/engines/fetch.py"
+SERVING = "VertebraLabelingLib/view/server.py"
+"""Shows a scan in a browser on the same machine."""
 MANY_MACHINES = "VertebraLabelingLib/batch/cluster.py"
 CHECKPOINTS = "training/loop.py"
 
@@ -83,7 +86,10 @@ def test_there_is_code_to_look_at():
 
 
 def test_what_ships_runs_no_text_and_unpickles_nothing():
-    assert {str(path): wrong for path in SHIPPED if (wrong := wrong_calls(path))} == {}
+    found = {path.as_posix(): wrong for path in SHIPPED if (wrong := wrong_calls(path))}
+    serving = [path for path in found if path.endswith(SERVING)]
+    assert [call.partition(": ")[2] for path in serving for call in found.pop(path)] == ["socket.socket"]
+    assert found == {}
 
 
 def test_what_ships_imports_nothing_that_unpickles():
@@ -111,9 +117,12 @@ def test_only_training_reads_checkpoints_and_without_unpickling_objects():
     assert "checkpoint" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 
 
-def test_only_one_file_of_what_ships_opens_addresses():
+def test_only_one_file_of_what_ships_opens_addresses_and_one_listens_on_this_machine():
     opening = [p for p in SHIPPED if {"urllib.request", "http.client", "socket", "requests", "ftplib"} & imported(p)]
-    assert [path.as_posix().endswith(FETCHING) for path in opening] == [True]
+    assert sorted(path.relative_to(ROOT / "VertebraLabeling").as_posix() for path in opening) == [FETCHING, SERVING]
+    assert HOST == "127.0.0.1"
+    assert not [call.lineno for path in opening if path.match(SERVING) for call in calls(path)
+                if dotted(call.func).endswith((".connect", ".connect_ex", ".create_connection"))]  # fmt: skip
 
 
 def test_only_the_batch_on_many_machines_uses_dask():

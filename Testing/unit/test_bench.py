@@ -3,11 +3,22 @@ from __future__ import annotations
 import io
 import sys
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
 torch = pytest.importorskip("torch")
 
-from training.bench import ChildRun, PipelineRun, PlainUnet, UnetRun, run_child, unet_tiles  # noqa: E402
+from training.bench import (  # noqa: E402
+    ChildRun,
+    Measured,
+    PipelineRun,
+    PlainUnet,
+    UnetRun,
+    cut_lengths,
+    run_child,
+    unet_tiles,
+)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory of a child is read with wait4")
@@ -43,12 +54,35 @@ def test_the_report_says_what_is_measured_and_what_is_extrapolated():
 
     from training.commands.bench import report
 
-    pipeline = PipelineRun(ChildRun(10.0, 2_000_000_000, 0), {"read": 3.0, "find": 5.0}, "C1-S2, 26 vertebrae")
+    pipeline = PipelineRun(ChildRun(10.0, 2_000_000_000, 0, 14.0), {"read": 3.0, "find": 5.0}, "C1-S2, 26 vertebrae")
+    short = PipelineRun(ChildRun(4.0, 1_500_000_000, 0, 5.0), {}, "")
+    unet = UnetRun((4.0, 5.0), 225, 31_000_000)
+    measured = Measured(pipeline, unet, {225.0: short}, {"onnx": pipeline}, {"torch": 0.25})
     console = Console(record=True, width=140, file=io.StringIO())
-    console.print(report(pipeline, UnetRun((4.0, 5.0), 225, 31_000_000)))
+    console.print(report(measured))
     rows = {row.split("│")[1].strip(): row for row in console.export_text().splitlines() if row.count("│") == 4}
     assert "900 s" in rows["U-Net, volume"] and "EXTRAPOLATED" in rows["U-Net, volume"]
     assert "90 x" in rows["ratio"] and "2.00 GB" in rows["peak memory"] and "2.00 s" in rows["start, imports, writing"]
+    assert "14.00 s" in rows["CPU time"] and "4.00 s, 1.50 GB" in rows["225 mm of it, total"]
+    assert "10.00 s, 2.00 GB" in rows["total with onnx"] and "0.25 s" in rows["a window with torch"]
+
+
+def test_the_parts_of_a_scan_are_its_caudal_quarter_and_half(tmp_path):
+    hu = np.arange(8 * 3 * 2, dtype=np.int16).reshape(8, 3, 2)
+    image = sitk.GetImageFromArray(hu)
+    image.SetSpacing((1.0, 1.0, 1.5))
+    sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
+    parts = cut_lengths(tmp_path / "a.nii.gz", tmp_path)
+    assert list(parts) == [3.0, 6.0]
+    for file, slices in zip(parts.values(), (2, 4), strict=True):
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(file))), hu[:slices])
+
+
+def test_every_installed_engine_can_be_timed():
+    from training.engine_times import installed_engines, window_seconds
+
+    assert "torch" in installed_engines()
+    assert all(window_seconds(engine, forwards=1) > 0 for engine in installed_engines())
 
 
 def test_the_training_report_gives_the_speed_and_the_share_of_each_part():

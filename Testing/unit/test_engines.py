@@ -27,7 +27,7 @@ from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.prepare import AIR_HU, prepare
 from VertebraLabelingLib.core.windows import crop
 from VertebraLabelingLib.engines import onnx_network
-from VertebraLabelingLib.engines.network import load_network
+from VertebraLabelingLib.engines.network import TorchNetwork, load_network, named_outputs
 from VertebraLabelingLib.engines.weights import (
     MANIFEST_NAME,
     MODELS_FOLDER,
@@ -109,7 +109,6 @@ def test_windows_together_give_what_each_gives_alone(engine):
 @pytest.mark.parametrize("model", BUILD)
 def test_convolutions_of_onednn_give_what_those_of_torch_give(model):
     import torch
-    from VertebraLabelingLib.engines.network import named_outputs
 
     weights = load_model(model)
     image = phantom_window(weights)
@@ -117,8 +116,10 @@ def test_convolutions_of_onednn_give_what_those_of_torch_give(model):
     module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.arrays.items()})
     with torch.inference_mode():
         plain = named_outputs(module(torch.from_numpy(image)))
-    for name, values in load_network(weights, BUILD[model])(image).items():
+    kept = set(module.state_dict())
+    for name, values in TorchNetwork(module)(image).items():
         np.testing.assert_allclose(values, plain[name].numpy(), rtol=0, atol=TOLERANCES.get(name, LOGIT_TOLERANCE))
+    assert set(module.state_dict()) == kept, "a network that is being trained must stay as it is"
 
 
 def test_both_engines_find_the_same_sites():

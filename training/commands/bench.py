@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from VertebraLabelingLib.methods.registry import CONFIGS, DEFAULT_METHOD, METHODS
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-    from ..bench import PipelineRun, UnetRun
+    from ..bench import Measured, PipelineRun
     from ..step_times import StepTimes
 
 TRAINED_CONFIG = Path(__file__).parents[1] / "configs" / "sites.toml"
@@ -36,38 +37,58 @@ def run(args: argparse.Namespace) -> int:
     """Print what was measured and what was extrapolated: one table of a whole body, one of a training step."""
     from rich.console import Console
 
-    from ..bench import run_pipeline, run_unet
     from ..step_times import measure_training
 
     console = Console()
-    with tempfile.TemporaryDirectory() as folder:
-        if not args.ct:
-            console.print("Making a phantom of 512x512x600 voxels ...")
-        ct = args.ct or phantom_file(Path(folder))
-        console.print(f"Running the command line ({args.method}, {args.config}) on the CPU ...")
-        pipeline = run_pipeline(ct, Path(folder), args.method, args.config)
-    console.print(f"Running {args.forwards} passes of the U-Net, after one to warm up ...")
-    console.print(report(pipeline, run_unet(args.forwards)))
+    console.print(report(measure(args, console)))
     if args.train_steps > 0:
         console.print(f"Training {args.train_steps} steps of {args.train_config.name} on windows of a phantom ...")
         console.print(training_report(measure_training(args.train_config, args.train_steps)))
     return 0
 
 
-def report(pipeline: PipelineRun, unet: UnetRun) -> Table:
+def measure(args: argparse.Namespace, console: Console) -> Measured:
+    """Everything of the first table; what comes next is said on the console."""
+    from VertebraLabelingLib.engines.device import ENGINES
+
+    from ..bench import Measured, cut_lengths, run_pipeline, run_unet
+    from ..engine_times import installed_engines, window_seconds
+
+    engines = installed_engines()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if not args.ct:
+            console.print("Making a phantom of 512x512x600 voxels ...")
+        ct = args.ct or phantom_file(folder)
+        console.print(f"Running the command line ({args.method}, {args.config}) on the CPU ...")
+        whole = run_pipeline(ct, folder, args.method, args.config)
+        console.print("Running it on parts of the volume, and with each engine ...")
+        parts = cut_lengths(ct, folder) if ct.is_file() else {}
+        lengths = {mm: run_pipeline(file, folder, args.method, args.config) for mm, file in parts.items()}
+        by_engine = {
+            engine: run_pipeline(ct, folder, args.method, args.config, engine)
+            for engine in engines if engine in ENGINES
+        }  # fmt: skip
+    console.print(f"Running {args.forwards} passes of the U-Net, after one to warm up ...")
+    windows = {engine: window_seconds(engine) for engine in engines}
+    return Measured(whole, run_unet(args.forwards), lengths, by_engine, windows)
+
+
+def report(measured: Measured) -> Table:
     """The table; the last column says where each number comes from."""
     import torch
     from rich.table import Table
 
+    pipeline, unet, total = measured.whole, measured.unet, measured.whole.child.seconds
     table = Table("what", "value", "how", title="A whole body on the CPU")
     table.add_row("cores, torch threads", f"{os.cpu_count()}, {torch.get_num_threads()}", "")
     table.add_row("result", pipeline.summary, "")
     for stage, seconds in pipeline.stages.items():
         table.add_row(f"  {stage}", f"{seconds:.2f} s", "measured by the run itself")
-    total = pipeline.child.seconds
     rest = total - sum(pipeline.stages.values())
     table.add_row("  start, imports, writing", f"{rest:.2f} s", "total less the stages")
     table.add_row("total", f"{total:.2f} s", "measured: wall time of the process")
+    table.add_row("CPU time", f"{pipeline.child.cpu_seconds:.2f} s", "measured: all threads of the process")
     table.add_row("peak memory", f"{pipeline.child.peak_bytes / 1e9:.2f} GB", "measured: resident set of the process")
     table.add_section()
     passes = ", ".join(f"{s:.2f}" for s in unet.tile_seconds)
@@ -75,7 +96,19 @@ def report(pipeline: PipelineRun, unet: UnetRun) -> Table:
     table.add_row("U-Net, tiles", f"{unet.tiles}", "counted: 512x512x600 at 1.5 mm, half overlap")
     table.add_row("U-Net, volume", f"{unet.extrapolated_seconds:.0f} s", "EXTRAPOLATED: fastest tile x tiles")
     table.add_row("ratio", f"{unet.extrapolated_seconds / total:.0f} x", "extrapolated U-Net / measured total")
+    table.add_section()
+    for length_mm, run in measured.by_length.items():
+        table.add_row(f"{length_mm:.0f} mm of it, total", _cost(run), "measured: growth with the length of the scan")
+    table.add_section()
+    for engine, run in measured.by_engine.items():
+        table.add_row(f"total with {engine}", _cost(run), "measured: the whole body again")
+    for engine, seconds in measured.window_seconds.items():
+        table.add_row(f"a window with {engine}", f"{seconds:.2f} s", "measured: sites, both sides, fastest pass, fp32")
     return table
+
+
+def _cost(run: PipelineRun) -> str:
+    return f"{run.child.seconds:.2f} s, {run.child.peak_bytes / 1e9:.2f} GB"
 
 
 def training_report(times: StepTimes) -> Table:

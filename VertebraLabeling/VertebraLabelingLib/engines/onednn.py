@@ -7,6 +7,8 @@ window takes about half of the time; the numbers agree to about 1e-4.
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
@@ -27,10 +29,12 @@ class _Convolution(nn.Module):
 
 
 def for_cpu(module: nn.Module) -> nn.Module:
-    """The module with its 3-D convolutions replaced; as it is where this torch has no oneDNN."""
-    if not torch.backends.mkldnn.is_available():
-        return module
+    """A copy of the module with its 3-D convolutions replaced; itself where this torch has no oneDNN."""
+    return _replaced(deepcopy(module)) if torch.backends.mkldnn.is_available() else module
+
+
+def _replaced(module: nn.Module) -> nn.Module:
     for name, part in module.named_children():
         plain = isinstance(part, nn.Conv3d) and part.padding_mode == "zeros" and not isinstance(part.padding, str)
-        setattr(module, name, _Convolution(part) if plain else for_cpu(part))
+        setattr(module, name, _Convolution(part) if plain else _replaced(part))
     return module

@@ -31,8 +31,7 @@ def read_ct(path: Path) -> Scan:
 
 def add_volume(scan: Scan) -> Any:
     """A new vtkMRMLScalarVolumeNode of `slicer.mrmlScene` with these voxels, in a window for bone."""
-    name = slicer.mrmlScene.GenerateUniqueName(_stem(scan.name))
-    node = slicer.util.addVolumeFromArray(_compact(scan.hu), _ijk_to_ras(scan), name)
+    node = slicer.util.addVolumeFromArray(_compact(scan.hu), _ijk_to_ras(scan), _stem(scan.name))
     display = node.GetScalarVolumeDisplayNode()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(BONE_WINDOW_HU, BONE_LEVEL_HU)

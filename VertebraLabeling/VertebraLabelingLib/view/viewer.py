@@ -60,6 +60,7 @@ class Viewer:
 
     def start(self, path: Path | None) -> None:
         """Begin to serve: in the running loop of the server.  path: a CT to open at once."""
+        asyncio.get_running_loop().set_exception_handler(_report)
         for adapter in self._adapters:
             self._server.controller.rc_area_register(adapter)
         self._spawn(self._poll())
@@ -195,6 +196,12 @@ class Viewer:
     def _show(self, changes: dict[str, Any]) -> None:
         with self._server.state as state:
             state.update(changes)
+
+
+def _report(loop: asyncio.AbstractEventLoop, trouble: dict[str, Any]) -> None:
+    """A tab that is closed while a picture is on its way to it is no mistake."""
+    if not isinstance(trouble.get("exception"), ConnectionError):
+        loop.default_exception_handler(trouble)
 
 
 def _marked_name(values: dict[str, Any]) -> str:

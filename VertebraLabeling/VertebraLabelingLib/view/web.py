@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "page"
 RELOAD_GRACE_S = 2.0
 """A page that is loaded again comes before its old connection has ended."""
+ANSWER_S = 0.5
+"""Before a connection is ended, for what it has asked: the page takes a lost answer for a mistake."""
 CHUNK_BYTES = 1 << 20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -92,6 +94,7 @@ class Web:
 
     async def _take_over(self, _request: web.Request) -> web.StreamResponse:
         """End the connection of the other tab, which says so, and let this one in."""
+        await asyncio.sleep(ANSWER_S)
         if self._connection is not None and self._connection.transport is not None:
             self._connection.transport.close()
         await self._is_free()

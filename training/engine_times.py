@@ -1,0 +1,52 @@
+"""How long each engine takes for one window of the default network, both sides of it, on the CPU."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+from VertebraLabelingLib.engines.device import ENGINES, tune_cpu
+from VertebraLabelingLib.engines.network import load_network, named_outputs
+from VertebraLabelingLib.engines.weights import load_model
+from VertebraLabelingLib.methods.sites.method import build_network
+
+PACKAGES = {**ENGINES, "openvino": "openvino"}
+"""Engine -> its package; OpenVINO is measured only, no run uses it."""
+Forward = Callable[[NDArray[np.float32]], object]
+
+
+def installed_engines() -> tuple[str, ...]:
+    """Those whose package is there."""
+    return tuple(engine for engine, package in PACKAGES.items() if find_spec(package))
+
+
+def window_seconds(engine: str, forwards: int = 5) -> float:
+    """Wall seconds of the fastest of some forward passes, after one that warms up."""
+    tune_cpu()
+    depth, height, width = load_model("sites").metadata["network"]["window_zyx"]
+    windows = np.random.default_rng(0).uniform(-1, 1, (2, 2, depth, height, width)).astype(np.float32)
+    forward = _openvino(windows) if engine == "openvino" else load_network(load_model("sites"), build_network, engine)
+    return min([_seconds(forward, windows) for _ in range(forwards + 1)][1:])
+
+
+def _seconds(forward: Forward, windows: NDArray[np.float32]) -> float:
+    start = time.perf_counter()
+    forward(windows)
+    return time.perf_counter() - start
+
+
+def _openvino(windows: NDArray[np.float32]) -> Forward:
+    """The network compiled by OpenVINO in float32, as the other engines compute."""
+    import openvino
+    import torch
+
+    weights = load_model("sites")
+    module = build_network(weights.metadata["network"]).eval().requires_grad_(False)
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.arrays.items()})
+    # it takes no dataclass
+    traced = torch.jit.trace(lambda image: tuple(named_outputs(module(image)).values()), torch.from_numpy(windows))
+    model = openvino.convert_model(traced, example_input=torch.from_numpy(windows))
+    return openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
