@@ -122,7 +122,18 @@ class Desk:
         self.open_file(place)
         if state["unsaved"]:
             self["question-yes"].click()
-        return self.until(is_there, f"points of {place}")
+        state = self.until(is_there, f"points of {place}")
+        self._follows(state)
+        return state
+
+    def _follows(self, state: State) -> None:
+        """Wait until the page shows the points of a state that nothing has been done to."""
+        for button in ("undo", "redo"):
+            expect(self[button]).to_be_disabled()
+        rows = self.page.locator("[data-testid^=point-row-]")
+        expect(rows).to_have_count(len(state["points"]))
+        for index, name in enumerate(names_of(state)):
+            expect(rows.nth(index)).to_have_attribute("data-name", name)
 
     def _put_aside(self, state: State) -> None:
         """End what a test that failed has left: a question, a run."""

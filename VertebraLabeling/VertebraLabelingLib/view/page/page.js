@@ -97,6 +97,12 @@
     upload([...event.dataTransfer.files]);
   });
 
+  // ---- a tab that has lost its place says so itself; what its views still ask for then is no mistake ----
+  const NOT_CONNECTED = -32099;
+  window.addEventListener("unhandledrejection", (event) => {
+    if (event.reason?.code === NOT_CONNECTED) event.preventDefault();
+  });
+
   // ---- what follows the page: the marked row in sight, the focus in a dialog and back ----
   let before = null;
   new MutationObserver(() => {
