@@ -4,11 +4,13 @@
   const act = (...what) => root()?.dispatchEvent(new CustomEvent("act", { detail: what }));
   const isTyping = (target) => target.closest("input[type=text], textarea, select, [role=alertdialog]");
   let anchor = 0;
+  let underway = null; // the row to which keys have gone while the server has not said so yet
 
   // ---- rows of the table: click, Ctrl or Shift with click, arrows ----
   const rows = () => [...document.querySelectorAll(".point")];
   const selected = () => rows().filter((row) => row.dataset.selected === "true").map((row) => +row.dataset.row);
   const current = () => {
+    if (underway !== null) return underway;
     const id = document.getElementById("points-table")?.getAttribute("aria-activedescendant");
     return id ? +id.slice("point-".length) : -1;
   };
@@ -26,18 +28,22 @@
       const others = selected().filter((other) => other !== index);
       act("select", selected().includes(index) ? others : [...others, index]);
     } else act("go", index);
+    underway = null;
     if (!event.shiftKey) anchor = index;
   });
 
   const inTable = (event) => {
     const last = rows().length - 1;
+    if (last < 0) return false;
     const goals = { ArrowUp: current() - 1, ArrowDown: current() + 1, PageUp: current() - 8, PageDown: current() + 8, Home: 0, End: last };
     if (event.key in goals) {
       const goal = Math.max(0, Math.min(last, goals[event.key]));
       if (event.shiftKey) act("select", span(anchor, goal));
       else { anchor = goal; act("go", goal); }
+      underway = goal;
       return true;
     }
+    underway = null;
     if (event.key === "Delete") { act("delete"); return true; }
     if (event.key === "l" || event.key === "L") { act("toggleLock"); return true; }
     return false;
@@ -121,6 +127,7 @@
     const id = table?.getAttribute("aria-activedescendant") ?? "";
     if (id === seen) return;
     seen = id;
+    if (id === `point-${underway}`) underway = null;
     document.getElementById(id)?.scrollIntoView({ block: "nearest" });
   }).observe(document.documentElement, { attributes: true, subtree: true, attributeFilter: ["aria-activedescendant"] });
 })();
