@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-_GREYS, _PLAIN, _GREY_WITHIN = 80, 48, 12
+_GREYS, _PLAIN, _GREY_WITHIN = 96, 48, 12
 
 
 def small(picture: Image.Image, colours: int = 256) -> Image.Image:

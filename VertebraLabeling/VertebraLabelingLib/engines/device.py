@@ -34,10 +34,12 @@ def choose_engine(name: str) -> str:
 def begin_import(name: str) -> Thread:
     """Start to import what the engine needs: it takes seconds, in which a file can be read.
 
-    Whether it fails, `choose_engine` will say, which waits for it.
+    Whether it fails, `choose_engine` will say, which waits for it.  It is only a head start: where no thread can be
+    started, the import comes later.
     """
     thread = Thread(target=_first_importable, args=(name,), name="import-engine")
-    thread.start()
+    with suppress(RuntimeError):
+        thread.start()
     return thread
 
 

@@ -9,11 +9,11 @@
   // ---- rows of the table: click, Ctrl or Shift with click, arrows ----
   const rows = () => [...document.querySelectorAll(".point")];
   const selected = () => rows().filter((row) => row.dataset.selected === "true").map((row) => +row.dataset.row);
-  const current = () => {
-    if (underway !== null) return underway;
+  const shown = () => {
     const id = document.getElementById("points-table")?.getAttribute("aria-activedescendant");
     return id ? +id.slice("point-".length) : -1;
   };
+  const current = () => underway ?? shown();
   const span = (from, to) => {
     const step = from <= to ? 1 : -1;
     return Array.from({ length: Math.abs(to - from) + 1 }, (_, i) => from + i * step);
@@ -40,7 +40,7 @@
       const goal = Math.max(0, Math.min(last, goals[event.key]));
       if (event.shiftKey) act("select", span(anchor, goal));
       else { anchor = goal; act("go", goal); }
-      underway = goal;
+      underway = goal === shown() ? null : goal; // of a row that is there already the server says nothing
       return true;
     }
     underway = null;
