@@ -48,12 +48,21 @@ def form() -> ET.Element:
 
 
 def widgets_used() -> set[str]:
-    """Every NAME of `ui.NAME`, `self.ui.NAME` or `self._ui.NAME` of panel and module file, and names of tools."""
+    """Every NAME of `ui.NAME`, `self.ui.NAME` or `self._ui.NAME` of panel and module file, and the buttons of tools."""
     files = [MODULE / f"{NAME}.py", *(MODULE / "VertebraLabelingLib" / "app" / "panel").glob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     attributes = {n.attr for n in nodes if isinstance(n, ast.Attribute) and ast.unparse(n.value).endswith("ui")}
     texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    return attributes | {text for text in texts if text.endswith("Button") and text.isidentifier()}
+    named = {text for text in texts if text.endswith("Button") and text != "Button" and text.isidentifier()}
+    return attributes | named | {f"{tool}Button" for tool in names_of_tools()}
+
+
+def names_of_tools() -> set[str]:
+    """The keys of `CorrectionTools`: each has a button of its name."""
+    tree = ast.parse((MODULE / "VertebraLabelingLib" / "app" / "tools.py").read_text(encoding="utf-8"))
+    tables = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+    pairs = [pair for table in tables for pair in zip(table.keys, table.values, strict=True)]
+    return {key.value for key, value in pairs if isinstance(value, ast.Call) and ast.unparse(value.func) == "Tool"}
 
 
 def test_the_form_has_every_widget_that_the_panel_uses(form):
