@@ -20,6 +20,7 @@ from VertebraLabelingLib.core.readers import read_scan
 from VertebraLabelingLib.core.scan import Scan
 
 from .datasets.annotated import Annotated, check_points, points_inside
+from .seeds import SHAPED_SEED
 
 if TYPE_CHECKING:
     from .phantom.poses import Pose
@@ -29,8 +30,6 @@ GRIDS_MM = (2.0, 4.0, 8.0)
 CONTINUATION = np.arange(0.9, 2.6, 0.35)
 """Where, in vertebra spacings beyond the last labelled one, the column may go on without labels."""
 PHANTOM_WEIGHT = 0.12
-SHAPED_SEED = 100_000
-"""Added to the seeds of phantoms with the shapes of real vertebrae."""
 NEGATIVE_WEIGHT = 0.35
 """A scan without any vertebra is drawn at most this often, against 1 for an annotated one."""
 

@@ -63,10 +63,7 @@ def reliability_table(groups: Mapping[str, Sequence[Verdict]]) -> str:
     bins = [reliability(*pooled(group)) for group in groups.values()]
     rows = []
     for n in range(BINS):
-        cells = [
-            f"{count:.0f}, {mean:.1%}, {share:.1%}" if count else "-" for count, mean, share in (b[n] for b in bins)
-        ]
-        rows.append([f"{n / BINS:.1f} to {(n + 1) / BINS:.1f}", *cells])
+        rows.append([f"{n / BINS:.1f} to {(n + 1) / BINS:.1f}", *(_bin(*b[n]) for b in bins)])
     return "\n".join(table_lines(["stated", *(f"{name}: points, mean, right" for name in groups)], rows)) + "\n"
 
 

@@ -26,12 +26,12 @@ from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.methods.base import Method
 from VertebraLabelingLib.pipeline import label_scan
 
+from .seeds import HELD_OUT_SEED
+
 if TYPE_CHECKING:
     from .phantom import Pose
 
 WHOLE, CROP, NEGATIVE, PHANTOM = "whole", "crop", "negative", "phantom"
-HELD_OUT_SEED = 10_000_000
-"""Of the first phantom to judge by; no training has drawn any from there on."""
 SPACINGS = (3.0, 10.0)
 """Length of a crop in vertebral spacings of the scan; less than its labelled stretch, so that something is cut off."""
 NARROW_SHARE = 1 / 3

@@ -21,8 +21,9 @@ from VertebraLabelingLib.methods.registry import MEMBERS, METHODS  # noqa: E402
 from training.__main__ import main  # noqa: E402
 from training.cases import Case  # noqa: E402
 from training.compare import methods, report, scores, trainings  # noqa: E402
-from training.compare.scores import FRESH_SEED, Use, scores_by_group, timed_totals, weight_bytes  # noqa: E402
+from training.compare.scores import Use, scores_by_group, timed_totals, weight_bytes  # noqa: E402
 from training.records import is_finished, read_record, run_folder  # noqa: E402
+from training.seeds import FRESH_SEED  # noqa: E402
 
 SMALL = {
     "spacing_mm": 4.0,

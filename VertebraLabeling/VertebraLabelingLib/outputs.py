@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from shutil import copyfile, rmtree
-from tempfile import mkdtemp
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 from .core.errors import UsageError
 from .core.files import require_writable_folder
+from .core.temporary import remove_abandoned, temporary_folder
 from .record import record_path, record_text
 
 if TYPE_CHECKING:
@@ -140,19 +140,9 @@ def write_together(writers: Mapping[Path, Writer]) -> None:
 def _written(target: Path, writer: Writer, stack: ExitStack) -> Path:
     """The temporary file, under its final name because writers choose the format by it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = stack.enter_context(_folder_beside(target)) / target.name
+    temporary = stack.enter_context(temporary_folder(target.parent)) / target.name
     writer(temporary)
     return temporary
-
-
-@contextmanager
-def _folder_beside(target: Path) -> Iterator[Path]:
-    """A temporary folder; not `TemporaryDirectory`, which goes round in circles where it cannot be removed."""
-    folder = Path(mkdtemp(prefix=".vertebra-labeling-", dir=target.parent))
-    try:
-        yield folder
-    finally:
-        rmtree(folder, ignore_errors=True)
 
 
 def _move_all(written: dict[Path, Path]) -> None:

@@ -57,7 +57,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     from VertebraLabelingLib.core.errors import UsageError
 
     from ..cases import cache_phantoms, read_cache
-    from ..compare.scores import MEASURE_SEED
+    from ..seeds import MEASURE_SEED
 
     phantoms = args.work / "phantoms"
     phantoms.mkdir(parents=True, exist_ok=True)

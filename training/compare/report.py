@@ -10,8 +10,8 @@ from ..ablation.scan_scores import DEFAULT
 from ..ablation.tables import NONE, Column, Comparison, Row, markdown_table
 from ..markdown import table_lines
 from ..records import Record
+from ..seeds import FRESH_SEED
 from .methods import VIEWS, VOTING, WHOLE
-from .scores import FRESH_SEED
 from .trainings import SINGLE, TRAININGS, VARIANTS, VOTED
 
 DATA = {"scans": "unseen real scans", "phantoms": "phantoms that no network has seen"}

@@ -17,15 +17,10 @@ from ..ablation.scan_scores import totals
 from ..case_scores import labelled, truth_of
 from ..cases import Case, cache_phantoms
 from ..evaluate import ScanResult, evaluate_scan
+from ..seeds import FRESH_SEED
 
 if TYPE_CHECKING:
     from VertebraLabelingLib.methods.base import Method
-
-FRESH_SEED = 1_000_000
-"""First seed of the phantoms to judge on; those to learn from begin with 0."""
-
-MEASURE_SEED = 2_000_000
-"""First seed of the fresh phantoms on which methods are calibrated and their trust is measured."""
 
 Groups = Mapping[str, Sequence[Case]]
 """Cases to judge on, by what they are: "scans", "phantoms"."""

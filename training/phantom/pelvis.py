@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.spine_curve import arc_lengths_mm
 
 from . import tables
 from .solids import Bone, Canvas, Solid, ellipsoid, in_frame, paint_bone_tube, rod, tube
@@ -138,6 +139,6 @@ def _paint_ilium(canvas: Canvas, origin: NDArray[np.float64], mirror: NDArray[np
 def _resampled(points: tuple[tuple[int, int, int], ...], count: int) -> NDArray[np.float64]:
     """`count` points equally spread over a polyline."""
     line = np.array(points, float)
-    place = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    place = arc_lengths_mm(line)
     wanted = np.linspace(0, place[-1], count)
     return np.stack([np.interp(wanted, place, line[:, axis]) for axis in range(3)], axis=1)

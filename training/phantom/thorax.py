@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level, Region
+from VertebraLabelingLib.core.spine_curve import arc_lengths_mm
 
 from . import tables
 from .profile import Profile
@@ -111,7 +112,7 @@ def _tubercle_lps_mm(vertebra: Vertebra, side: float) -> Vector:
 
 def _cut(line: Vector, length_mm: float) -> Vector:
     """The first `length_mm` of a polyline (n, 3), all of it when it is shorter."""
-    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    arc = arc_lengths_mm(line)
     if length_mm <= 0:
         return line[:1]
     end = min(length_mm, arc[-1])

@@ -7,6 +7,7 @@ import vtk
 
 from ..core.anatomy import REGION_COLOURS, Region
 from ..core.correction.column import Column, cranio_caudal
+from .frames import flipped_all
 from .placement import put_with
 from .points_node import read_column
 
@@ -61,9 +62,8 @@ def _new_curve(scene, points_node):
 
 def _set_points(curve_node, column: Column) -> None:
     """The glyphs are hidden: the points node draws its own in the same places."""
-    import numpy as np
 
-    places_ras = np.array([point.position_lps_mm for point in column]).reshape(-1, 3) * [-1, -1, 1]
+    places_ras = flipped_all([point.position_lps_mm for point in column])
     slicer.util.updateMarkupsControlPointsFromArray(curve_node, places_ras)
     for index, point in enumerate(column):
         curve_node.SetNthControlPointLabel(index, point.label)

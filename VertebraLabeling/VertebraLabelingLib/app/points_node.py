@@ -15,6 +15,7 @@ from ..core.correction.column import Column, ColumnPoint
 from ..core.errors import UsageError
 from ..core.formats.common import description_of, parse_description
 from ..core.formats.markups import SURE_COLOUR, UNCERTAIN_COLOUR
+from .frames import flipped
 
 WRITTEN = "VertebraLabeling.Written"
 """Attribute of the node: its points as the labelling wrote them; an attribute, so that it is saved with the scene."""
@@ -85,11 +86,10 @@ def _placed(node) -> list[int]:
 
 
 def _read_point(node, i: int) -> ColumnPoint:
-    right, anterior, superior = node.GetNthControlPointPosition(i)
     probability, remark = parse_description(node.GetNthControlPointDescription(i))
     return ColumnPoint(
         label=node.GetNthControlPointLabel(i),
-        position_lps_mm=(-right, -anterior, superior),
+        position_lps_mm=flipped(node.GetNthControlPointPosition(i)),
         probability=probability,
         remark=remark,
         locked=bool(node.GetNthControlPointLocked(i)),
@@ -145,19 +145,15 @@ def _put_in_place(node, place: int, key: str, point: ColumnPoint) -> int:
         return placed[place]
     # behind the last placed point, not at the very end: a point that is just being placed stays the last
     index = placed[place] if place < len(placed) else (placed[-1] + 1 if placed else 0)
-    node.InsertControlPoint(index, _ras(point), point.label)
+    node.InsertControlPoint(index, flipped(point.position_lps_mm), point.label)
     return index
-
-
-def _ras(point: ColumnPoint) -> tuple[float, float, float]:
-    left, posterior, superior = point.position_lps_mm
-    return (-left, -posterior, superior)
 
 
 def _write_point(node, index: int, point: ColumnPoint) -> None:
     """Slicer itself ignores a value that is already there, except for positions."""
-    if node.GetNthControlPointPosition(index) != _ras(point):
-        node.SetNthControlPointPosition(index, *_ras(point))
+    place_ras = flipped(point.position_lps_mm)
+    if node.GetNthControlPointPosition(index) != place_ras:
+        node.SetNthControlPointPosition(index, *place_ras)
     node.SetNthControlPointLabel(index, point.label)
     node.SetNthControlPointLocked(index, point.locked)
     description = node.GetNthControlPointDescription(index)

@@ -13,6 +13,7 @@ import vtk
 
 from ..core.errors import InputError, UsageError
 from ..core.files import atomic_write
+from .frames import flipped_all, flipped_matrix
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,11 +126,10 @@ def _image(volume_node, low_ijk: NDArray[np.intp], high_ijk: NDArray[np.intp]) -
 
 def _ijk_to_lps(volume_node) -> NDArray[np.float64]:
     """(4, 4): local LPS mm of a voxel index (i, j, k, 1)."""
-    import numpy as np
 
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ slicer.util.arrayFromVTKMatrix(matrix)
+    return flipped_matrix(slicer.util.arrayFromVTKMatrix(matrix))
 
 
 def _write(image: sitk.Image, path: Path) -> None:
@@ -172,5 +172,5 @@ def _roi_points_ijk(roi_node, volume_node) -> NDArray[np.float64]:
     box = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3) * roi_node.GetSize()
     object_to_node = slicer.util.arrayFromVTKMatrix(roi_node.GetObjectToNodeMatrix())
     places_ras = box @ object_to_node[:3, :3].T + object_to_node[:3, 3]
-    places_lps = np.array([between.TransformPoint(place) for place in places_ras]) * [-1, -1, 1]
+    places_lps = flipped_all([between.TransformPoint(place) for place in places_ras])
     return (places_lps - _ijk_to_lps(volume_node)[:3, 3]) @ np.linalg.inv(_ijk_to_lps(volume_node)[:3, :3]).T

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,10 +15,9 @@ from io import FileIO
 from pathlib import Path
 
 from ..core.errors import UsageError
+from ..core.temporary import try_lock
 
 LOCK_NAME = ".vertebra-labeling.lock"
-_LOCKED_BYTE = 1 << 20
-"""Far behind the text: Windows lets nobody read locked bytes."""
 
 
 @contextmanager
@@ -59,20 +57,9 @@ def is_current(folder: Path, run: str) -> bool:
 def _taken(file: FileIO) -> bool:
     """Whether the lock is ours now.  Where a file system cannot lock at all, nobody is kept out."""
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(_LOCKED_BYTE)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
+        return try_lock(file)
     except OSError:
         return True
-    return True
 
 
 def _owner(file: FileIO) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import re
-import shutil
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..console import cancellable
 from ..core.errors import CancelledError, UsageError, VertebraLabelingError
 from ..core.progress import Progress, silent
+from ..core.temporary import remove_abandoned
 from ..options import Labeller
 from .alone import work_alone
 from .desk import Desk
@@ -26,9 +24,6 @@ from .task import Job, LabellerLike
 
 if TYPE_CHECKING:
     from ..record import Recipe
-
-_LEFTOVER = re.compile(r"\.vertebra-labeling-.+|\.[0-9a-f]{32}\..+")
-"""Temporary folders of `write_together` and files of `atomic_write`, which a killed run leaves behind."""
 
 
 class Labellers(Protocol):
@@ -145,16 +140,9 @@ def _folders(job: Job, standings: Standings) -> set[Path]:
 
 
 def _remove_leftovers(folders: Iterable[Path]) -> None:
-    """Remove what earlier runs could not, because they were killed; under the lock nobody else writes here."""
+    """Remove what killed runs have left behind; a `label` that writes here meanwhile is not disturbed."""
     for folder in folders:
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if not _LEFTOVER.fullmatch(path.name):
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with suppress(OSError):  # the folder is read-only
-                    path.unlink()
+        remove_abandoned(folder)
 
 
 def _require_all_done(standings: Standings) -> None:

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import os
 import tempfile
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InputError, UsageError
+from .temporary import remove_abandoned, temporary_folder
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path next to `path`; renamed to `path` when the block ends well, removed when it does not.
+    """A temporary path of the same name near `path`; moved there when the block ends well, removed when it does not.
 
-    The temporary name keeps the last two suffixes (``.nii.gz``, ``.mrk.json``), by which SimpleITK and matplotlib
-    choose the format.  UsageError when the system refuses to write (no such folder, no permission, disk full).
+    The name stays because SimpleITK and matplotlib choose the format by it.  What killed runs have left beside `path`
+    is removed.  UsageError when the system refuses to write (no such folder, no permission, disk full).
     """
     path = Path(path)
-    temporary = path.with_name(f".{uuid.uuid4().hex}{''.join(path.suffixes[-2:])}")
+    remove_abandoned(path.parent)
     try:
-        yield temporary
-        os.replace(temporary, path)  # noqa: PTH105 - replaces an existing file on every system
+        with temporary_folder(path.parent) as folder:
+            yield folder / path.name
+            os.replace(folder / path.name, path)  # noqa: PTH105 - replaces an existing file on every system
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"{path} cannot be written ({reason}); choose another output place.") from error
-    finally:
-        with suppress(OSError):  # the folder may have become read-only meanwhile
-            temporary.unlink(missing_ok=True)
 
 
 def library_name(path: Path) -> str:

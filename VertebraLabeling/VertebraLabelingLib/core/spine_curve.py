@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from scipy.interpolate import Akima1DInterpolator
 
-_SAME_PLACE_MM = 0.1
+SAME_PLACE_MM = 0.1
+"""Points that are nearer to each other give no direction."""
+
+
+def arc_lengths_mm(line_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) length of a polyline (n, 3) from its first point to each of them, mm."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line_mm, axis=0), axis=1))])
 
 
 def curve_through(positions_mm: NDArray[np.float64]) -> tuple[Akima1DInterpolator | None, NDArray[np.float64]]:
@@ -21,9 +27,8 @@ def curve_through(positions_mm: NDArray[np.float64]) -> tuple[Akima1DInterpolato
     """
     from scipy.interpolate import Akima1DInterpolator
 
-    chords_mm = np.linalg.norm(np.diff(positions_mm, axis=0), axis=1)
-    arc_mm = np.concatenate([[0.0], np.cumsum(chords_mm)])
-    _, distinct = np.unique(np.round(arc_mm / _SAME_PLACE_MM), return_index=True)
+    arc_mm = arc_lengths_mm(positions_mm)
+    _, distinct = np.unique(np.round(arc_mm / SAME_PLACE_MM), return_index=True)
     if len(distinct) < 2:
         return None, arc_mm
     return Akima1DInterpolator(arc_mm[distinct], positions_mm[distinct]), arc_mm

@@ -16,7 +16,7 @@ from .errors import CorrectionError
 from .geometry import Geometry
 from .planes import PIXEL_MM, View, view_of
 from .scan import Scan
-from .spine_curve import curve_through
+from .spine_curve import arc_lengths_mm, curve_through
 
 Array = NDArray[np.float64]
 
@@ -141,7 +141,7 @@ def _smoothed(line: Array) -> Array:
 
 def _even(line: Array) -> Array:
     """The line at equal steps of `PIXEL_MM` of its own length."""
-    arc_mm = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    arc_mm = arc_lengths_mm(line)
     at_mm = np.arange(0.0, arc_mm[-1], PIXEL_MM)
     return np.column_stack([np.interp(at_mm, arc_mm, values) for values in line.T])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
+from ..app.frames import flipped_matrix
 from ..app.placement import place_beside
 from ..app.points_node import create_points_node, mark_written, write_column
 from ..app.volume import geometry_of
@@ -78,4 +79,4 @@ def _ijk_to_ras(scan: Scan) -> NDArray[np.float64]:
     ijk_to_lps = np.eye(4)
     ijk_to_lps[:3, :3] = np.reshape(grid.direction, (3, 3)) * np.asarray(grid.spacing_xyz_mm)
     ijk_to_lps[:3, 3] = grid.origin_lps_mm
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijk_to_lps
+    return flipped_matrix(ijk_to_lps)

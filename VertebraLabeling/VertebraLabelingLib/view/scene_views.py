@@ -12,6 +12,7 @@ from trame_slicer.core import SlicerApp
 from trame_slicer.views import SliceView, ThreeDView
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 
+from ..app.frames import flipped, flipped_all
 from ..core.correction.column_point import Position
 from .bone import remove_bone, show_bone
 from .streams import stream
@@ -80,7 +81,7 @@ class SceneViews:
     def _frame_threed(self) -> None:
         """From the front, the bone around the points and not that of the whole scan."""
         if self._framed_lps_mm:
-            places_ras = np.array(self._framed_lps_mm) * [-1, -1, 1]
+            places_ras = flipped_all(self._framed_lps_mm)
             low, high = places_ras.min(axis=0) - THREED_MARGIN_MM, places_ras.max(axis=0) + THREED_MARGIN_MM
             self._threed.renderer().ResetCamera(low[0], high[0], low[1], high[1], low[2], high[2])
             self._threed.schedule_render()
@@ -124,8 +125,7 @@ class SceneViews:
 
     def jump(self, place_lps_mm: Position) -> None:
         """Move all slices to a place."""
-        left, posterior, superior = place_lps_mm
-        slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, -left, -posterior, superior)
+        slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *flipped(place_lps_mm))
 
     def places(self, positions_lps_mm: Sequence[Position]) -> list[dict[str, Any]]:
         """For each point where the slice views draw it, and whether it lies in their slice; for tests and the page.
@@ -152,15 +152,10 @@ class SceneViews:
             for name, view in self._slices.items()
         }
 
-    def render(self) -> None:
-        """Draw all views again, for a page that has just come."""
-        for view in (*self._slices.values(), self._threed):
-            view.schedule_render()
-
 
 def _zoom(node: Any, positions_lps_mm: Sequence[Position]) -> None:
     """Pan and zoom a slice view to the box around points; never further out than it is."""
-    places_ras = np.array(positions_lps_mm) * [-1, -1, 1]
+    places_ras = flipped_all(positions_lps_mm)
     axes = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, :2]
     extent_mm = np.ptp(places_ras @ axes, axis=0) + 2 * FRAME_MARGIN_MM
     field_mm = np.array(node.GetFieldOfView())
@@ -173,10 +168,10 @@ def _xyz(view: Any, place_lps_mm: Position) -> np.ndarray:
     """Pixels from the lower left corner, and mm from the slice."""
     node = view.get_view_node()
     xy_to_ras = slicer.util.arrayFromVTKMatrix(node.GetXYToRAS())
-    left, posterior, superior = place_lps_mm
-    xyz = np.linalg.solve(xy_to_ras, [-left, -posterior, superior, 1.0])[:3]
+    place_ras = [*flipped(place_lps_mm), 1.0]
+    xyz = np.linalg.solve(xy_to_ras, place_ras)[:3]
     slice_to_ras = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
-    xyz[2] = np.linalg.solve(slice_to_ras, [-left, -posterior, superior, 1.0])[2]
+    xyz[2] = np.linalg.solve(slice_to_ras, place_ras)[2]
     return xyz
 
 

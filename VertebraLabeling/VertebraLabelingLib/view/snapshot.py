@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..app import point_words
-from ..app.tools import ANOMALY_TIP, anomaly_texts
+from ..app.tools import ANOMALY_TIP, anomaly_texts, level_names
 from ..methods.registry import METHODS, refusal
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def constants(workspace: Workspace, upload_limit_mb: int) -> dict[str, Any]:
     """What does not change while the viewer runs."""
     return {
         "methods": [{"name": name, "text": text, "refusal": refusal(name, "onnx")} for name, text in METHODS.items()],
-        "levels": workspace.level_names,
+        "levels": level_names(),
         "anomalies": [{"name": anomaly.name, "text": text} for anomaly, text in anomaly_texts().items()],
         "folder": str(workspace.folder.root),
         "upload_limit_mb": upload_limit_mb,

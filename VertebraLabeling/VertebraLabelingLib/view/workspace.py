@@ -13,7 +13,7 @@ from ..app.exporting import MARKUPS, TABLE, VERSE, file_name
 from ..app.points_node import is_corrected
 from ..app.session import Session
 from ..app.signal import Signal
-from ..app.tools import REACHES, CorrectionTools, anomaly_texts, level_names
+from ..app.tools import REACHES, CorrectionTools, anomaly_texts
 from ..core.correction.column import Column
 from ..core.errors import UsageError, VertebraLabelingError
 from ..core.scan import Scan
@@ -258,8 +258,3 @@ class Workspace:
         self._saved = self.session.column
         self.changed.emit()
         return path
-
-    @property
-    def level_names(self) -> list[str]:
-        """All levels that a point can be given."""
-        return level_names()

@@ -12,7 +12,7 @@ import numpy as np
 from ..anatomy import REGULAR_LEVELS, Level
 from ..errors import CorrectionError
 from ..labelling import with_remark
-from ..spine_curve import curve_through
+from ..spine_curve import SAME_PLACE_MM, curve_through
 from .column_point import Column, ColumnPoint, Position, cranio_caudal
 from .order import Order, order_of, stature, usual_mm
 from .relabel import followers, renamed
@@ -22,7 +22,6 @@ INSERTED_BY_HAND = "inserted by hand"
 MOVED_BY_HAND = "moved by hand"
 _EACH_SIDE = 3
 """Points above and below a gap that say how the column runs through it."""
-_SAME_PLACE_MM = 0.1
 
 
 def inserted(
@@ -84,7 +83,7 @@ def _outwards(column: Column, step: int) -> np.ndarray:
     """(3,) unit vector from the last but one point to the last one; straight down or up where there is no other."""
     path = cranio_caudal(column)[::step]
     end, *others = (np.array(column[i].position_lps_mm) for i in reversed(path))
-    ways = [end - other for other in others if math.dist(end, other) > _SAME_PLACE_MM]
+    ways = [end - other for other in others if math.dist(end, other) > SAME_PLACE_MM]
     way = ways[0] if ways else np.array([0.0, 0.0, -step])
     return np.asarray(way / np.linalg.norm(way))
 
