@@ -54,13 +54,15 @@ label: $(LABEL_STAMP) ## label a scan: make label CT=<file or DICOM folder> [OUT
 		--preview "$$out/$$name.png" $$synthetic $(if $(ENGINE),--engine $(ENGINE)) $(ARGS); \
 	if [ -n "$$synthetic" ]; then echo "This was a PHANTOM, a synthetic CT, not a patient."; fi
 
-view: $(VIEW_STAMP) ## label and correct in the browser, without Slicer: make view [CT=<file or DICOM folder>] [OUT=<dir>] [ARGS=...]
-	@set -eu; ct=$${CT:-}; out=$${OUT:-out}; \
+view: $(VIEW_STAMP) ## label and correct in the browser, without Slicer: make view [CT=<file or DICOM folder>] [OUT=<dir to save in>] [ARGS=...]
+	@set -eu; ct=$${CT:-}; out=$${OUT:-}; \
+	if [ -z "$$ct" ]; then out=$${out:-out}; fi; \
+	if [ -n "$$out" ]; then mkdir -p "$$out"; set -- --folder "$$out"; else set --; fi; \
 	if [ -z "$$ct" ]; then \
-		mkdir -p "$$out"; ct=$$out/$(notdir $(SAMPLE_CT)); cp $(SAMPLE_CT) "$$ct"; \
+		ct=$$out/$(notdir $(SAMPLE_CT)); cp $(SAMPLE_CT) "$$ct"; \
 		echo "No CT given (make view CT=<file>): opening a PHANTOM, a synthetic CT, not a patient."; \
 	fi; \
-	exec $(VIEW_PYTHON) -m VertebraLabelingLib.predict view "$$ct" $(ARGS)
+	exec $(VIEW_PYTHON) -m VertebraLabelingLib.predict view "$$ct" "$$@" $(ARGS)
 
 test: $(DEV_STAMP) ## the quick tests
 	$(VENV_PYTHON) -m pytest -m "not slow and not slicer and not gpu" $(ARGS)
@@ -81,7 +83,7 @@ lint: $(DEV_STAMP) ## style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-audit: $(DEV_STAMP) ## known security holes of the packages in .venv; skipped, with the reason, without a network
+audit: $(DEV_STAMP) ## known security holes of the packages in .venv, of the Slicer module and of the viewer; skipped without a network
 	-@$(VENV_PYTHON) -m pip install --quiet $(PIP_ARGS) pip-audit
 	@$(VENV_PYTHON) Testing/audit.py
 

@@ -1,8 +1,9 @@
-"""``make audit``: asks the advisory service of pip-audit about every installed package.
+"""``make audit``: asks the advisory service of pip-audit about all packages: installed, of the module, of the viewer.
 
-Exit code 1 for known holes.  Where the service is out of reach, or pip-audit is not installed, the audit is skipped
-with the reason and exit code 0, because a machine without a network can do nothing about it; in a GitHub workflow the
-skip is a warning that shows on the page of the run.
+Those of the Slicer module are listed in its requirements.txt; the viewer has an environment of its own, whose packages
+are resolved for the audit.  Exit code 1 for known holes.  Where the service is out of reach, or pip-audit is not
+installed, the audit is skipped with the reason and exit code 0, because a machine without a network can do nothing
+about it; in a GitHub workflow, where nobody would notice, a skip fails.
 """
 
 from __future__ import annotations
@@ -11,8 +12,17 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULE_REQUIREMENTS = ROOT / "VertebraLabeling" / "Resources" / "requirements.txt"
 COMMAND = (sys.executable, "-m", "pip_audit", "--skip-editable", "--progress-spinner", "off")
 NOT_INSTALLED = re.compile(r"No module named '?pip_audit")
 OUT_OF_REACH = re.compile(
@@ -28,16 +38,38 @@ def run_command(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def audit(run: Run = run_command) -> int:
-    """Exit code of the audit; prints what pip-audit says, or why there is none."""
-    done = run(COMMAND)
-    reason = skip_reason(done.returncode, done.stdout + done.stderr)
-    if reason:
-        in_workflow = os.environ.get("GITHUB_ACTIONS") == "true"
-        print(f"{'::warning::' if in_workflow else ''}audit SKIPPED: {reason}")
-        return 0
-    print(done.stdout + done.stderr, end="")
-    return done.returncode
+def audit_all(run: Run = run_command) -> int:
+    """The worst exit code of the audits."""
+    with tempfile.TemporaryDirectory() as folder:
+        viewer = Path(folder) / "view.txt"
+        viewer.write_text("\n".join(view_requirements()), encoding="utf-8")
+        lists = {
+            "installed": (),
+            "of the module": ("-r", str(MODULE_REQUIREMENTS)),
+            "of the viewer": ("-r", str(viewer)),
+        }
+        return max(audit(what, (*COMMAND, *words), run) for what, words in lists.items())
+
+
+def view_requirements() -> list[str]:
+    """What `make view` installs: all that the package needs but torch, with the extras of the viewer."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    needed = [name for name in project["dependencies"] if not name.startswith("torch")]
+    return [*needed, *extras["light"], *extras["view"]]
+
+
+def audit(what: str, command: Sequence[str], run: Run) -> int:
+    """Exit code of one audit; prints what pip-audit says, or why there is none."""
+    done = run(command)
+    said = done.stdout + done.stderr
+    reason = skip_reason(done.returncode, said)
+    if not reason:
+        print(f"packages {what}: {said}", end="")
+        return done.returncode
+    in_workflow = os.environ.get("GITHUB_ACTIONS") == "true"
+    print(f"{'::error::' if in_workflow else ''}audit of the packages {what} SKIPPED: {reason}")
+    return int(in_workflow)
 
 
 def skip_reason(code: int, said: str) -> str:
@@ -50,4 +82,4 @@ def skip_reason(code: int, said: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(audit())
+    sys.exit(audit_all())

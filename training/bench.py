@@ -75,7 +75,7 @@ class Measured:
     """What `bench` measures of labelling.
 
     by_length: length of a part of the scan in mm -> its run.  by_engine: engine -> a run on the whole scan.
-    window_seconds: engine -> of one window.
+    window_seconds: engine, or engine and setting -> of one window.
     """
 
     whole: PipelineRun

@@ -23,6 +23,7 @@ from .datasets.annotated import Annotated, check_points, points_inside
 from .seeds import SHAPED_SEED
 
 if TYPE_CHECKING:
+    from .phantom import Phantom
     from .phantom.poses import Pose
     from .phantom.surfaces import Shapes
 
@@ -95,10 +96,15 @@ def drop_others(cache: Path, split: str, kept: Container[str]) -> list[str]:
     """Remove the cases of the split whose id is not among those to keep; returns the removed ids."""
     dropped = [case.id for case in read_cache(cache, (split,)) if case.id not in kept]
     for name in dropped:
-        _description_file(cache, name).unlink()
-        for spacing_mm in GRIDS_MM:
-            _volume_file(cache, name, spacing_mm).unlink(missing_ok=True)
+        drop_case(cache, name)
     return dropped
+
+
+def drop_case(cache: Path, name: str) -> None:
+    """Remove a case, its description first, for a description stands for a complete one."""
+    _description_file(cache, name).unlink()
+    for spacing_mm in GRIDS_MM:
+        _volume_file(cache, name, spacing_mm).unlink(missing_ok=True)
 
 
 def cache_phantoms(
@@ -121,17 +127,21 @@ def cache_phantoms(
         name, seed = f"{kind}-{number:04}", apart + number
         if not _description_file(cache, name).exists():
             phantom = make_phantom(seed, random_spec(np.random.default_rng(seed), poses or None, shapes))
-            levels = sorted(phantom.centroids)
-            places = [phantom.centroids[level] for level in levels]
-            grid = _store_volumes(cache, phantom.scan, name)
-            _describe(cache, name, "phantom", levels, places, weight, grid)
-        yield _load(_description_file(cache, name))
+            cache_phantom(cache, name, phantom, weight)
+        yield read_case(_description_file(cache, name))
+
+
+def cache_phantom(cache: Path, name: str, phantom: Phantom, weight: float = PHANTOM_WEIGHT) -> None:
+    """Cache one phantom as a case of split "phantom"."""
+    levels = sorted(phantom.centroids)
+    places = [phantom.centroids[level] for level in levels]
+    _describe(cache, name, "phantom", levels, places, weight, _store_volumes(cache, phantom.scan, name))
 
 
 def read_cache(cache: Path, splits: tuple[str, ...] | None = None) -> list[Case]:
     """All cached cases of the given splits (None: of all), by id."""
     # a name with a leading dot is a description that is being written
-    cases = [_load(file) for file in sorted(cache.glob("[!.]*.json"))]
+    cases = [read_case(file) for file in sorted(cache.glob("[!.]*.json"))]
     return [case for case in cases if splits is None or case.split in splits]
 
 
@@ -145,7 +155,7 @@ def _cached(item: Annotated, cache: Path) -> Case:
         # points that are no longer valid must not be learnt from
         file.unlink(missing_ok=True)
         _make(item, known, cache)
-    return _load(file)
+    return read_case(file)
 
 
 def _make(item: Annotated, known: dict[str, Any] | None, cache: Path) -> None:
@@ -214,7 +224,8 @@ def _describe(
         temporary.write_text(json.dumps(description | rest))
 
 
-def _load(file: Path) -> Case:
+def read_case(file: Path) -> Case:
+    """The case that a description in a cache stands for."""
     values = json.loads(file.read_text())
     levels = np.array([Level[name] for name in values["levels"]], np.int64)
     points = np.array(values["points_zyx_mm"], float).reshape(-1, 3)

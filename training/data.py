@@ -15,6 +15,7 @@ from VertebraLabelingLib.core.prepare import AIR_HU
 from VertebraLabelingLib.core.windows import crop
 
 from .cases import Case
+from .fresh_phantoms import FreshCases
 from .sampling import Window, WindowSettings, draw_window
 from .settings import RunSettings
 from .tasks import Sample, Task
@@ -26,13 +27,20 @@ class RandomWindows(IterableDataset[Sample]):
     """An endless stream of samples, from batch number `first_batch` on.
 
     Every sample has a seed of its own (seed, rank, number), so that the stream is the same for any number of workers
-    and can be taken up anywhere.
+    and can be taken up anywhere; but what `fresh` shows depends on what has been made by then.
     """
 
     def __init__(
-        self, cases: Sequence[Case], task: Task, batch: int, seed: int, rank: int = 0, first_batch: int = 0
+        self,
+        cases: Sequence[Case],
+        task: Task,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        first_batch: int = 0,
+        fresh: FreshCases | None = None,
     ) -> None:
-        self.cases, self.task, self.batch = cases, task, batch
+        self.cases, self.task, self.batch, self.fresh = cases, task, batch, fresh
         self.seed, self.rank, self.first_batch = seed, rank, first_batch
 
     def __iter__(self) -> Iterator[Sample]:
@@ -47,8 +55,10 @@ class RandomWindows(IterableDataset[Sample]):
                 yield self._sample(chances, np.random.default_rng([self.seed, self.rank, index]))
 
     def _sample(self, chances: np.ndarray, rng: np.random.Generator) -> Sample:
-        """One window of a random case, now and then with another case below it."""
+        """One window of a fresh phantom, or of a random case, now and then with another case below it."""
         settings = self.task.windows
+        if self.fresh and (phantom := self.fresh.drawn(rng)):
+            return self.task.sample(draw_window(phantom, settings, rng), rng)
         stacked = rng.random() < settings.stack_probability
         case, *below = (self.cases[n] for n in rng.choice(len(self.cases), 1 + stacked, p=chances))
         return self.task.sample(draw_window(case, settings, rng, *below), rng)
@@ -76,9 +86,16 @@ class FixedWindows(Dataset[Sample]):
 class WindowData(lightning.LightningDataModule):
     """Both, as Lightning wants them; the stream goes on where a resumed run had stopped."""
 
-    def __init__(self, task: Task, cases: Sequence[Case], validation: Sequence[Case], run: RunSettings) -> None:
+    def __init__(
+        self,
+        task: Task,
+        cases: Sequence[Case],
+        validation: Sequence[Case],
+        run: RunSettings,
+        fresh: FreshCases | None = None,
+    ) -> None:
         super().__init__()
-        self.task, self.cases, self.run = task, cases, run
+        self.task, self.cases, self.run, self.fresh = task, cases, run, fresh
         self.fixed = FixedWindows(validation, task, run.validate_windows if validation else 0)
 
     def train_dataloader(self) -> DataLoader[Sample]:
@@ -86,7 +103,7 @@ class WindowData(lightning.LightningDataModule):
         rank, step = self.trainer.global_rank, self.trainer.global_step
         run = self.run
         return DataLoader(
-            RandomWindows(self.cases, self.task, run.batch, run.seed, rank, first_batch=step),
+            RandomWindows(self.cases, self.task, run.batch, run.seed, rank, first_batch=step, fresh=self.fresh),
             batch_size=run.batch,
             num_workers=run.workers,
             prefetch_factor=PREFETCHED_BATCHES if run.workers else None,

@@ -11,6 +11,7 @@ from torch import Tensor
 from VertebraLabelingLib.core.prepare import AIR_HU
 
 Degradation = Callable[[Tensor, np.random.Generator], Tensor]
+GAMMA_RANGE_HU = (-200.0, 1500.0)
 
 
 def degraded(hu: Tensor, rng: np.random.Generator) -> Tensor:
@@ -56,6 +57,14 @@ def miscalibrated(hu: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.where(hu > -200, hu * gain + offset, hu)
 
 
+def gamma(hu: Tensor, rng: np.random.Generator) -> Tensor:
+    """Another curve between fat and dense bone, whose ends stay: contrast of soft tissue against spongiosa."""
+    low, high = GAMMA_RANGE_HU
+    share = ((hu - low) / (high - low)).clamp(0, 1)
+    curved = low + (high - low) * share ** float(np.exp(rng.uniform(-0.2, 0.2)))
+    return torch.where((hu > low) & (hu < high), curved, hu)
+
+
 def contrast_vessel(hu: Tensor, rng: np.random.Generator) -> Tensor:
     """A bright vessel, aneurysm or bowel loop: soft tissue of 100 to 400 HU inside a tilted, bent tube."""
     z, y, x = (torch.linspace(-1, 1, n) * n / 2 for n in hu.shape)
@@ -83,6 +92,7 @@ def masked(hu: Tensor, rng: np.random.Generator) -> Tensor:
 _CHAIN: tuple[tuple[float, Degradation], ...] = (
     (0.30, contrast_vessel),
     (0.60, miscalibrated),
+    (0.30, gamma),
     (0.25, coarse_pixels),
     (0.35, thick_slices),
     (0.25, soft_kernel),

@@ -1,6 +1,7 @@
 """How fast and how exact the projection of the multi-view method is, next to the ray caster of RTK.
 
-RTK (the package itk-rtk) is wanted here only; its Joseph forward projector casts a ray per pixel, on all threads.
+RTK (the package itk-rtk, in the extra `bench`) is wanted here only; its Joseph forward projector casts a ray per pixel,
+on all threads.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ CENTRAL = 0.6
 
 @dataclass(frozen=True)
 class Projected:
-    """One projector: time of every pass over the torso, and errors on the ball as shares of its diameter.
+    """One projector: time of every pass over the torso, and errors on the ball over central rays.
 
-    torso: (K, rows, columns) mm x attenuation.  worst, mean: over central rays.
+    torso: (K, rows, columns) mm x attenuation.  worst, mean: as shares of the diameter.  worst_of_chord: each error as
+    a share of what its own ray should give.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Projected:
     torso: Floats
     worst: float
     mean: float
+    worst_of_chord: float
 
     @property
     def fastest(self) -> Seconds:
@@ -112,9 +115,12 @@ def measure(name: str, projector: Projector, volume: Floats, views: Views, passe
     ball_views = Views(views.angles_rad, settings)
     truth = ball_integrals(ball_views, BALL_CENTRE_ZYX_MM, BALL_RADIUS_MM)
     picture, _ = projector(ball(BALL_SHAPE_ZYX, settings.spacing_mm, BALL_CENTRE_ZYX_MM, BALL_RADIUS_MM), ball_views)
-    errors = np.abs(picture - truth)[truth > CENTRAL * 2 * BALL_RADIUS_MM] / (2 * BALL_RADIUS_MM)
+    central = truth > CENTRAL * 2 * BALL_RADIUS_MM
+    errors_mm, chords_mm = np.abs(picture - truth)[central], truth[central]
+    of_diameter, of_chord = errors_mm / (2 * BALL_RADIUS_MM), errors_mm / chords_mm
+    seconds = tuple(seconds for _, seconds in runs)
     return Projected(
-        name, tuple(seconds for _, seconds in runs), runs[-1][0], float(errors.max()), float(errors.mean())
+        name, seconds, runs[-1][0], float(of_diameter.max()), float(of_diameter.mean()), float(of_chord.max())
     )
 
 
@@ -139,7 +145,7 @@ def rtk_projector(threads: int) -> Projector:
         from itk import RTK
     except ImportError as error:
         raise UsageError(
-            f"RTK, which would be the reference, is not installed ({error}): pip install itk-rtk."
+            f"RTK, which would be the reference, is not installed ({error}): pip install -e '.[bench]'."
         ) from error
     itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(threads)
     itk.MultiThreaderBase.SetGlobalMaximumNumberOfThreads(threads)
@@ -169,7 +175,7 @@ def _rtk_volume(itk, volume: Floats, spacing_mm: float):
 def _rtk_detector(source, views: Views):
     """Empty images (view, row, column), rows upwards; the pixels of the detector are larger than those at the axis."""
     rows, columns = views.settings.image_hw
-    pixel_mm = views.settings.pixel_mm * views.settings.magnification
+    pixel_mm = views.settings.detector_pixel_mm
     source.SetSpacing([pixel_mm, pixel_mm, 1.0])
     source.SetOrigin([-(columns - 1) / 2 * pixel_mm, -(rows - 1) / 2 * pixel_mm, 0.0])
     source.SetSize([columns, rows, len(views)])

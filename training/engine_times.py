@@ -1,9 +1,12 @@
-"""How long each engine takes for one window of the default network, both sides of it, on the CPU."""
+"""How long one window of the default network takes, both sides of it, on the CPU, with each engine and setting."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,6 +18,12 @@ from VertebraLabelingLib.methods.sites.method import build_network
 
 PACKAGES = {**ENGINES, "openvino": "openvino"}
 """Engine -> its package; OpenVINO is measured only, no run uses it."""
+SETTINGS = {
+    "torch, 1 thread": {"OMP_NUM_THREADS": "1"},
+    "torch, 2 threads": {"OMP_NUM_THREADS": "2"},
+    "torch, allocator untuned": {"MALLOC_MMAP_MAX_": "65536"},
+}
+"""Variables of the environment by what they set; the last is glibc's own value, which `tune_cpu` leaves alone."""
 Forward = Callable[[NDArray[np.float32]], object]
 
 
@@ -30,6 +39,15 @@ def window_seconds(engine: str, forwards: int = 5) -> float:
     windows = np.random.default_rng(0).uniform(-1, 1, (2, 2, depth, height, width)).astype(np.float32)
     forward = _openvino(windows) if engine == "openvino" else load_network(load_model("sites"), build_network, engine)
     return min([_seconds(forward, windows) for _ in range(forwards + 1)][1:])
+
+
+def seconds_with(environment: Mapping[str, str]) -> float:
+    """`window_seconds` of torch in a process of its own, where threads and allocator are as the environment says."""
+    code = f"from {__name__} import window_seconds; print(window_seconds('torch'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | dict(environment), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return float(done.stdout)
 
 
 def _seconds(forward: Forward, windows: NDArray[np.float32]) -> float:

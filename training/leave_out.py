@@ -2,18 +2,23 @@
 
 One base network learns from everything but real torso scans; from it, one network per fold learns the torso scans of
 all patients but the fold's, and is judged on those and, for comparison, on the torso scans of `val`, which none learns.
+The corridor that all of them search in knows no real torso scan at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from VertebraLabelingLib.methods.base import Method
+from VertebraLabelingLib.methods.corridor import Corridor
 
+from .calibration import fitted
 from .cases import Case
-from .loop import LAST_CHECKPOINT, load_averaged, train
+from .evidence import gathered, sample_of
+from .loop import LAST_CHECKPOINT, train
+from .method_calibration import judged_candidates
+from .run_weights import weights_of_run
 from .settings import Configuration
 from .tasks import make_task
 
@@ -45,9 +50,7 @@ def _vertebrae(cases: Sequence[Case]) -> int:
 
 def run_base(configuration: Configuration, cases: Sequence[Case], folder: Path) -> Path:
     """The checkpoint that knows no patient with a real torso scan; an existing one is taken as it is."""
-    patients = {case.patient or case.id for case in cases if is_torso(case)}
-    known = [case for case in cases if case.split != "val" and (case.patient or case.id) not in patients]
-    return _trained(configuration, known, folder / "base", None)
+    return _trained(configuration, _without(cases, [case for case in cases if is_torso(case)]), folder, None)
 
 
 def run_fold(
@@ -58,9 +61,18 @@ def run_fold(
     start: Path,
 ) -> Path:
     """The checkpoint after learning from all but `val` and the patients of `held_out`."""
+    return _trained(configuration, _without(cases, held_out), folder, start)
+
+
+def torso_to_learn(cases: Sequence[Case], held_out: Sequence[Case]) -> list[Case]:
+    """The real torso scans that `run_fold` learns from."""
+    return [case for case in _without(cases, held_out) if is_torso(case)]
+
+
+def _without(cases: Sequence[Case], held_out: Sequence[Case]) -> list[Case]:
+    """Neither `val` nor any scan of these patients."""
     patients = {case.patient or case.id for case in held_out}
-    known = [case for case in cases if case.split != "val" and (case.patient or case.id) not in patients]
-    return _trained(configuration, known, folder, start)
+    return [case for case in cases if case.split != "val" and (case.patient or case.id) not in patients]
 
 
 def _trained(configuration: Configuration, cases: Sequence[Case], folder: Path, start: Path | None) -> Path:
@@ -72,16 +84,19 @@ def _trained(configuration: Configuration, cases: Sequence[Case], folder: Path, 
     return last
 
 
-def method_of(configuration: Configuration, checkpoint: Path, score_calibration: tuple[float, float]) -> Method:
-    """The `sites` method with the network of a checkpoint and the corridor that ships."""
-    from VertebraLabelingLib.engines.network import TorchNetwork
-    from VertebraLabelingLib.engines.weights import load_model
-    from VertebraLabelingLib.methods.corridor import load_corridor
-    from VertebraLabelingLib.methods.sites import Sites
-    from VertebraLabelingLib.methods.sites.settings import SitesSettings
+def method_of(
+    configuration: Configuration, checkpoint: Path, corridor: Corridor, learnt: Sequence[Case], folder: Path
+) -> Method:
+    """The `sites` method with the network of a checkpoint, its scores calibrated on scans that it learnt from.
 
-    task = make_task(configuration.task, configuration.network, configuration.windows)
-    network = task.build_network()
-    load_averaged(network, checkpoint)
-    settings = replace(SitesSettings.from_metadata(task.metadata()), score_calibration=score_calibration)
-    return Sites(TorchNetwork(network), settings, load_corridor(load_model("corridor"), "cpu"), {})
+    folder: for its weight file.
+    """
+    from VertebraLabelingLib.methods.sites import load
+
+    raw = load(weights_of_run(configuration, [checkpoint], folder / "raw.npz"), corridor, "cpu", "default")
+    samples = [sample_of(piece) for piece in gathered(folder / "evidence.npz", raw, learnt, crops=0)]
+    calibration = list(fitted(*judged_candidates(samples)))
+    file = folder / "weights.npz"
+    return load(
+        weights_of_run(configuration, [checkpoint], file, score_calibration=calibration), corridor, "cpu", "default"
+    )

@@ -24,6 +24,7 @@ from VertebraLabelingLib.engines.device import tune_cpu
 from .callbacks import SaveAtTheEnd, ValidationPictures, progress_bar
 from .cases import Case
 from .data import WindowData
+from .fresh_phantoms import FRESH_FOLDER, FreshCases, PhantomMaker, stored_poses
 from .schedule import WATCHED, make_optimiser, make_schedule
 from .settings import RunSettings
 from .tasks import Sample, Task
@@ -86,7 +87,8 @@ def train(
     start: initial weights (a checkpoint of the same network).  start_encoder: those of the encoder alone, from a
     checkpoint of any network with the same encoder.  resume: go on from the last checkpoint instead, with its
     optimiser, averaged weights, step count and time already used.  validation: cases of which a few fixed windows are
-    watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume.
+    watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume, or when what is to
+    be resumed holds objects that would run code.
     """
     last = folder / LAST_CHECKPOINT
     _check(cases, validation, run, last if resume else None)
@@ -100,9 +102,14 @@ def train(
     if start_encoder is not None:
         load_encoder(module.network, start_encoder)
     trainer = _make_trainer(run, folder, timer, bool(validation), profiler)
-    data = WindowData(task, cases, validation, run)
-    # the checkpoint is the user's own and holds more than tensors
-    trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=False)
+    fresh = FreshCases(folder / FRESH_FOLDER, run.fresh_phantoms) if run.fresh_phantoms else None
+    if fresh:
+        trainer.callbacks.append(PhantomMaker(fresh.folder, stored_poses(cases[0].folder)))
+    data = WindowData(task, cases, validation, run, fresh)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UsageError(f"'{last}' holds more than numbers, so it is not a checkpoint of `train`.") from error
     return last
 
 

@@ -19,6 +19,7 @@ from VertebraLabelingLib.core.prepare import AIR_HU
 from .cases import Case
 from .degrade import degraded
 from .implants import with_implants
+from .plane_view import PlaneView, draw_plane_view
 from .repose import Repose, draw_repose, read_poses
 
 LAST_FINE_LEVEL = Level.T4
@@ -33,6 +34,7 @@ class WindowSettings:
     """Size of a window and how much it is changed; all amounts are standard deviations or ranges of uniform draws.
 
     fine_probability, fine_scale: share of the windows on the neck that are drawn with finer voxels, and how much finer.
+    plane_view_probability: share of the windows seen through a circle, or cut off at one side.
     repose_probability: share of the windows whose column is bent and stretched onto another spine.
     stack_probability: share of the windows whose lower part is that of another patient.
     implant_probability: share of the windows with screws and rods.
@@ -47,6 +49,7 @@ class WindowSettings:
     deformation_mm: float = 4.0
     mirror: bool = True
     cut_probability: float = 0.4
+    plane_view_probability: float = 0.0
     fine_probability: float = 0.0
     fine_scale: float = 1.4
     repose_probability: float = 0.0
@@ -63,7 +66,8 @@ class WindowSettings:
 class Window:
     """hu: (z, y, x).  levels (n,) and points_mm (n, 3): all vertebrae of the case, also those outside the window.
 
-    beyond_mm (m, 3): where unlabelled ones may lie.  visible_z_mm: the range that the field of view leaves.
+    beyond_mm (m, 3): where unlabelled ones may lie.  visible_z_mm, visible_plane: what the field of view leaves; None: the
+    whole plane.
     """
 
     hu: Tensor
@@ -72,16 +76,23 @@ class Window:
     beyond_mm: NDArray[np.float64]
     visible_z_mm: tuple[float, float]
     extent_zyx_mm: NDArray[np.float64]
+    visible_plane: PlaneView | None = None
 
     def present(self, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each point (n, 3) lies in the visible part of the window."""
         low, high = self.visible_z_mm
         inside = ((points_mm > 0) & (points_mm < self.extent_zyx_mm)).all(1)
-        return inside & (points_mm[:, 0] > low) & (points_mm[:, 0] < high)
+        return inside & (points_mm[:, 0] > low) & (points_mm[:, 0] < high) & (self._depth_mm(points_mm) > 0)
 
     def doubtful(self, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each point is within `CUT_MARGIN_MM` of the end of the field of view."""
-        return np.min(np.abs(points_mm[:, :1] - np.array(self.visible_z_mm)), axis=1) < CUT_MARGIN_MM
+        """Whether each point is within `CUT_MARGIN_MM` of the border of the field of view."""
+        ends = np.min(np.abs(points_mm[:, :1] - np.array(self.visible_z_mm)), axis=1)
+        return np.minimum(ends, np.abs(self._depth_mm(points_mm))) < CUT_MARGIN_MM
+
+    def _depth_mm(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) how far each point is inside the visible part of the plane."""
+        plane = self.visible_plane
+        return np.full(len(points_mm), np.inf) if plane is None else plane.depth_mm(points_mm[:, 1:])
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,11 @@ def draw_window(case: Case, settings: WindowSettings, rng: np.random.Generator, 
     if rng.random() < settings.implant_probability:
         hu = with_implants(hu, points, settings.spacing_mm, rng)
     hu, visible = _cut(hu, settings, rng)
-    return Window(degraded(hu, rng), levels, points, beyond, visible, settings.extent_zyx_mm)
+    plane = None
+    if rng.random() < settings.plane_view_probability:
+        plane = draw_plane_view(settings.extent_zyx_mm[1:], rng)
+        hu = plane.shown(hu, settings.spacing_mm)
+    return Window(degraded(hu, rng), levels, points, beyond, visible, settings.extent_zyx_mm, plane)
 
 
 def _draw_pose(case: Case, settings: WindowSettings, rng: np.random.Generator) -> Repose | None:

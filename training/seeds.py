@@ -14,3 +14,6 @@ MEASURE_SEED = 2_000_000
 
 HELD_OUT_SEED = 10_000_000
 """First seed of the phantoms on which `crops` judges the calibration."""
+
+STREAM_SEED = 100_000_000
+"""First seed of the phantoms that are made while a network trains."""

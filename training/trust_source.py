@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
@@ -26,15 +26,19 @@ from collections.abc import Mapping
 
 from .trust import Trust
 
-TRUST: Mapping[str, Trust] = {{
-{rows}}}
-"""By method."""
+TRUSTS: tuple[Mapping[str, Trust], ...] = (
+{tables})
+"""By method: of all members together, then of other sets of them."""
 '''
 
 
-def source_of(trust: Mapping[str, Trust], basis: str) -> str:
-    """The text of `ensemble/measured.py`; basis: what it was measured on."""
-    return _HEAD.format(basis=basis, rows="".join(_row(name, of_it) for name, of_it in trust.items()))
+def source_of(trusts: Sequence[Mapping[str, Trust]], basis: str) -> str:
+    """The text of `ensemble/measured.py`.
+
+    trusts: of all members together, then of other sets of them.  basis: what it was measured on.
+    """
+    tables = ("".join(_row(name, of_it) for name, of_it in trust.items()) for trust in trusts)
+    return _HEAD.format(basis=basis, tables="".join(f"    {{\n{rows}    }},\n" for rows in tables))
 
 
 def table_of(trust: Mapping[str, Trust]) -> str:
@@ -45,8 +49,8 @@ def table_of(trust: Mapping[str, Trust]) -> str:
 
 
 def _row(name: str, trust: Trust) -> str:
-    values = "".join(f"        {field.name}={_rounded(getattr(trust, field.name))},\n" for field in fields(trust))
-    return f'    "{name}": Trust(\n{values}    ),\n'
+    values = "".join(f"            {field.name}={_rounded(getattr(trust, field.name))},\n" for field in fields(trust))
+    return f'        "{name}": Trust(\n{values}        ),\n'
 
 
 def _rounded(value: float | tuple[float, ...]) -> float | tuple[float, ...]:

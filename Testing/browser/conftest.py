@@ -53,8 +53,8 @@ def own_viewer(tmp_path):
     """Starts further viewers on a folder with the phantom: `with own_viewer("--upload-limit", 1) as viewer`."""
     folder = phantom_folder(tmp_path / "folder")
 
-    def start(*arguments: str | int | Path):
-        return running_viewer(tmp_path / "viewer.log", *arguments, "--folder", folder)
+    def start(*arguments: str | int | Path, **options):
+        return running_viewer(tmp_path / "viewer.log", *arguments, "--folder", folder, **options)
 
     start.folder = folder
     return start

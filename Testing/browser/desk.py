@@ -7,10 +7,13 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 from VertebraLabelingLib.core.formats import read_points
 from viewer_process import ViewerProcess
@@ -24,10 +27,18 @@ PATIENCE_S = float(os.environ.get("BROWSER_PATIENCE_S", "120"))
 SIZE_PX = (1360, 860)
 BETWEEN_LOOKS_MS = 50
 SAME_MM = 0.05
+BAR_SHARE = 0.5
+"""A bar of the crosshair covers more of its row or column of pixels than that; dots and names cover the rest."""
 SHOWN = """() => [...document.querySelectorAll("[data-testid^=view-] .canvas img")]
     .filter(image => image.complete && image.naturalWidth > 50).length"""
 """How many of the views show a picture."""
 State = dict[str, Any]
+
+
+def allowed_s(seconds: float) -> float:
+    """A time that is promised on a computer of 2 cores that does nothing else, on one as busy as this is now."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
 
 expect.set_options(timeout=1000 * PATIENCE_S)
 
@@ -51,7 +62,7 @@ class Desk:
         self.page, self.viewer, self.folder = page, viewer, folder
         self.requests: list[str] = []
         self.complaints: list[str] = []
-        self._may_be_refused = False
+        self._may_be_refused, self._refusals = False, 0
         page.set_default_timeout(1000 * PATIENCE_S)
         page.context.on("request", lambda request: self.requests.append(request.url))
         page.on("websocket", lambda socket: self.requests.append(socket.url))
@@ -60,6 +71,7 @@ class Desk:
 
     def _hear(self, message: ConsoleMessage) -> None:
         is_refusal = "status of 4" in message.text and self._may_be_refused
+        self._refusals += is_refusal
         if message.type == "error" and not is_refusal:
             self.complaints.append(f"{message.text} {message.location.get('url', '')}")
 
@@ -193,11 +205,48 @@ class Desk:
         mouse.up()
         return self.until(lambda state: state["can_undo"], f"{name} put down")
 
+    # ---- what is drawn ----
+
+    def middle_of(self, view: str) -> tuple[float, float]:
+        """In the window."""
+        box = self[f"view-{view}"].locator("img").bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def picture(self, view: str) -> np.ndarray:
+        """(rows, columns, 3) what a view shows, without what the page lays over it."""
+        with Image.open(BytesIO(self[f"view-{view}"].locator("img").screenshot())) as shot:
+            return np.asarray(shot.convert("RGB")).astype(int)
+
+    def crosshair(self, view: str) -> tuple[int, int] | None:
+        """Column and row of its bars, pixels from the upper left corner; None where there is none."""
+        pixels = self.picture(view)
+        blue = (pixels[..., 2] - pixels[..., 0] > 25) & (pixels[..., 2] >= pixels[..., 1])
+        column, row = int(blue.mean(axis=0).argmax()), int(blue.mean(axis=1).argmax())
+        is_there = blue[:, column].mean() > BAR_SHARE and blue[row].mean() > BAR_SHARE
+        return (column, row) if is_there else None
+
+    def lightest(self, view: str, left: float, row: float, width: int) -> int:
+        """The greatest grey in a piece of a row of pixels."""
+        first = round(left)
+        return int(self.picture(view)[round(row), first : first + width].min(axis=-1).max())
+
     # ---- what must hold at the end ----
 
     def expects_refusal(self) -> None:
         """From now on the viewer refuses requests, of which Chromium complains in the console."""
         self._may_be_refused = True
+
+    @contextmanager
+    def refusal(self) -> Iterator[None]:
+        """The viewer refuses one request of the block, of which Chromium complains in the console."""
+        before, self._may_be_refused = self._refusals, True
+        yield
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self._refusals == before:
+            assert time.monotonic() < deadline_s, "nothing was refused"
+            self.page.wait_for_timeout(BETWEEN_LOOKS_MS)
+        self._may_be_refused = False
 
     def stays_at_home(self) -> None:
         """Nothing was asked of another computer or another server, and nothing went wrong in the page."""

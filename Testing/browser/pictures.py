@@ -1,6 +1,9 @@
-"""Makes the pictures of the page anew, for README: `python Testing/browser/pictures.py` in the viewer's environment.
+"""Makes the pictures of the page anew, for README.
 
-Page, viewer, labelling and mouse are the real ones; all data are the phantom of the extension.
+    .venv-view/bin/python Testing/browser/pictures.py [--output FOLDER]
+
+in the environment that `make test-view` sets up.  Page, viewer, labelling and mouse are the real ones; all data are the
+phantom of the extension.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "Testing")]  # as pytest does
 
+import numpy as np  # noqa: E402
 import SimpleITK as sitk  # noqa: E402
-from desk import Desk, browser, desk_of  # noqa: E402
+from desk import Desk, browser, desk_of, names_of  # noqa: E402
 from needs import CHROMIUM, MISSING  # noqa: E402
 from palette import small  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
-from playwright.sync_api import expect  # noqa: E402
+from playwright.sync_api import Locator, expect  # noqa: E402
 from viewer_process import running_viewer  # noqa: E402
 
 FOLDER = ROOT / "Resources" / "Screenshots"
@@ -28,7 +32,7 @@ SAMPLE = ROOT / "VertebraLabeling" / "Resources" / "SampleData" / "VertebraLabel
 UNSURE_RAS_MM = ((-60.0, -60.0, 100.0), (60.0, 75.0, 180.0))
 """Corners of a box in the phantom that shows nothing to count from, as in harness/screenshots.py."""
 SIZE_PX = (1240, 780)
-FILM_WIDTH_PX = 960
+FILM_WIDTH_PX, FILM_COLOURS = 930, 200
 FILE = "phantom.nrrd"
 BY_PX = (26, 14)
 """How far L3 is dragged."""
@@ -64,7 +68,10 @@ class Camera:
         width, height = SIZE_PX
         size = (FILM_WIDTH_PX, round(FILM_WIDTH_PX * height / width))
         film = [picture.resize(size, Image.Resampling.LANCZOS) for picture in self.film]
-        frames = [small(picture) for picture in film]
+        strip = Image.fromarray(np.concatenate([np.asarray(picture) for picture in film]))
+        flat = small(strip, FILM_COLOURS)  # one palette for all: what stays as it was costs nothing
+        height = size[1]
+        frames = [flat.crop((0, i * height, size[0], (i + 1) * height)) for i in range(len(film))]
         frames[0].save(
             path, save_all=True, append_images=frames[1:], duration=round(1000 * SECONDS), loop=0, optimize=True
         )
@@ -92,38 +99,53 @@ def make(desk: Desk, folder: Path) -> None:
     desk.until_shown(4)
     desk["folder-list"].select_option(FILE)
     quiet(desk)
-    camera.take("view-1-opened.png")
+    camera.take(mouse_px=middle(desk["label-button"]))
     desk["label-button"].click()
     desk.until(lambda state: state["fraction"] > 0.3, "a third of the run")
     expect(desk["progress-text"]).to_contain_text("left")
-    camera.take("view-2-labelling.png")
+    camera.take()
     desk.until(lambda state: not state["running"] and state["points"], "points")
     expect(desk["curved-label-0"]).to_be_visible()
     desk.select("L3")
     quiet(desk)
-    camera.take("view-3-labelled.png")
-    show_only(desk, "curved")
-    camera.take("view-4-curved.png")
-    desk["view-curved"].get_by_role("button", name="Show all").click()
-    quiet(desk)
+    camera.take("view-labelled.png")
+    drag_and_save(desk, camera)
+    unsure(desk, camera)
+    camera.cut(folder / "view.gif")
+
+
+def drag_and_save(desk: Desk, camera: Camera) -> None:
+    """L3 is put elsewhere, that is taken back, and the points are saved."""
     x, y = desk.on_screen("sagittal", "L3")
-    camera.take(mouse_px=(x, y))
-    desk.drag("sagittal", "L3", *BY_PX, shown=lambda: camera.take("view-5-drag.png", (x + BY_PX[0], y + BY_PX[1])))
+    desk.drag("sagittal", "L3", *BY_PX, shown=lambda: camera.take("view-drag.png", (x + BY_PX[0], y + BY_PX[1])))
     desk["undo"].click()
     desk.until(lambda state: not state["can_undo"], "the point where it was")
-    camera.cut(folder / "view.gif")
+    desk["save-markups"].click()
+    desk.until_told("Saved", "info")
+    camera.take(mouse_px=middle(desk["save-markups"]))
+
+
+def unsure(desk: Desk, camera: Camera) -> None:
+    """A piece of the phantom of which only the names below each other are sure: another naming, and all one down."""
     desk.open_file("piece.nrrd")
     desk.until(lambda state: state["ct"]["size_ijk"][2] < 100 and not state["opening"], "the piece")
     label(desk)
     quiet(desk)
-    camera.take("view-6-unsure.png")
+    camera.take("view-unsure.png", middle(desk["alternative-0"]))
+    for button in ("alternative-0", "shift-down"):
+        before = desk.viewer.names
+        desk[button].click()
+        state = desk.until(lambda state, names=before: names_of(state) != names, f"other names by {button}")
+        expect(desk["curved-label-0"]).to_have_text(names_of(state)[0])
+        quiet(desk)
+        camera.take(mouse_px=middle(desk["shift-down"]))
 
 
-def show_only(desk: Desk, view: str) -> None:
-    """Let one view fill the page."""
-    desk[f"view-{view}"].get_by_role("button", name="Show only").click()
-    desk.page.wait_for_function("() => document.querySelectorAll('.views.one').length === 1")
-    quiet(desk)
+def middle(control: Locator) -> tuple[float, float]:
+    """Of a control, in the window."""
+    box = control.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def quiet(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from desk import point_of
@@ -153,6 +154,96 @@ def test_a_row_brings_the_slices_to_its_point(desk):
         place = point_of(state, name)
         state = desk.until(lambda s, n=name: all(point_of(s, n)["in_slice"].values()), f"{name} in all slices")
         assert state["views"]["axial"]["offset_mm"] == pytest.approx(place["position_lps_mm"][2], abs=0.01)
+
+
+def test_the_crosshair_and_the_words_over_the_slices_go_with_a_jump(desk):
+    desk.select("T12")
+    before = desk.crosshair("sagittal")
+    state = desk.select("L4")
+    x, y, z = point_of(state, "L4")["position_lps_mm"]
+    for view, side in (
+        ("sagittal", f"{'R' if x <= 0 else 'L'} {abs(x):.1f} mm"),
+        ("coronal", f"{'A' if y <= 0 else 'P'} {abs(y):.1f} mm"),
+        ("axial", f"{'S' if z >= 0 else 'I'} {abs(z):.1f} mm"),
+    ):
+        expect(desk[f"offset-{view}"]).to_have_text(side)
+    desk.until(lambda _: desk.crosshair("sagittal") not in (None, before), "the crosshair elsewhere")
+    for view in ("sagittal", "coronal"):
+        across, down = point_of(desk.state, "L4")["at"][view]
+        desk.until(
+            lambda _, v=view, to=(across, down): (
+                (cross := desk.crosshair(v)) is not None and max(abs(cross[i] - to[i]) for i in (0, 1)) <= 2
+            ),
+            f"the crosshair on L4 in {view}",
+        )
+
+
+def test_the_wheel_goes_through_the_slices_and_right_drag_enlarges_them(desk):
+    desk.select("L2")
+    before = desk.state["views"]["axial"]["offset_mm"]
+    x, y = desk.middle_of("axial")
+    desk.page.mouse.move(x, y)
+    desk.page.mouse.wheel(0, -120)
+    state = desk.until(lambda s: s["views"]["axial"]["offset_mm"] != before, "another slice")
+    assert 0 < abs(state["views"]["axial"]["offset_mm"] - before) <= 15
+    t12, s2 = (point_of(state, name)["at"]["sagittal"][1] for name in ("T12", "L5"))
+    x, y = desk.middle_of("sagittal")
+    desk.page.mouse.move(x + 60, y)
+    desk.page.mouse.down(button="right")
+    desk.page.mouse.move(x + 60, y + 40, steps=4)
+    desk.page.mouse.up(button="right")
+    places = [("T12", t12), ("L5", s2)]
+
+    def is_larger(now) -> bool:
+        seen = [point_of(now, name)["at"]["sagittal"] for name, _ in places]
+        return None in seen or abs(seen[1][1] - seen[0][1]) > 1.05 * (s2 - t12)
+
+    desk.until(is_larger, "a larger sagittal slice")
+    desk["canvas-sagittal"].focus()
+    for _ in range(12):  # as it was, for whoever comes next
+        now = point_of(desk.state, "T12")["at"]["sagittal"]
+        low = point_of(desk.state, "L5")["at"]["sagittal"]
+        if now is not None and low is not None and low[1] - now[1] <= 1.1 * (s2 - t12):
+            break
+        desk.page.keyboard.press("-")
+        desk.page.wait_for_timeout(200)
+
+
+def test_refine_moves_the_selected_point_to_the_middle_of_its_body(desk):
+    truth = point_of(desk.select("L3"), "L3")["position_lps_mm"]
+    moved = desk.drag("sagittal", "L3", 8, 6)
+    off = math.dist(point_of(moved, "L3")["position_lps_mm"], truth)
+    desk["refine"].click()
+    desk.until(lambda state: state["running"], "a refinement")
+    state = desk.until(lambda s: not s["running"] and not s["message"]["text"], "its end")
+    assert math.dist(point_of(state, "L3")["position_lps_mm"], truth) < off
+    assert point_of(state, "L3")["remark"] != "moved by hand"
+    assert places_of(state)[:3] == places_of(moved)[:3]
+
+
+def test_a_name_is_typed_into_the_table(desk):
+    desk.row("L2").locator(".name").dblclick()
+    expect(desk["rename"]).to_be_focused()
+    desk["rename"].fill("t11")
+    desk.page.keyboard.press("Enter")
+    desk.until_names("T12", "L1", "T11", *LEVELS[3:])
+    expect(desk["points-table"]).to_be_focused()
+    desk["undo"].click()
+    desk.until_names(*LEVELS)
+    desk.row("L2").locator(".name").dblclick()
+    desk["rename"].fill("lumbar")
+    desk.page.keyboard.press("Enter")
+    desk.until_told("choose a level", "error")
+    assert desk.viewer.names == LEVELS
+
+
+def test_a_curve_is_drawn_through_the_spine(desk):
+    state = desk.select("L2")
+    (x, y), (x2, y2) = (point_of(state, name)["at"]["sagittal"] for name in ("L3", "L4"))
+    between = ((x + x2) / 2 - 10, (y + y2) / 2, 20)
+    assert desk.lightest("sagittal", *between) < 200  # a disc
+    desk["curve"].click()
+    desk.until(lambda _: desk.lightest("sagittal", *between) > 200, "the curve")
 
 
 def test_a_level_in_the_curved_view_brings_the_slices_there(desk):

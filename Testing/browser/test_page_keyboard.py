@@ -52,6 +52,64 @@ def test_shift_undo_redo_by_keys_anywhere(desk):
     desk.until_names("T11", "T12", *LEVELS[1:-1])
 
 
+def test_a_view_with_the_focus_is_scrolled_and_enlarged_by_keys_and_a_point_nudged(desk):
+    before = desk.select("L2")
+    place = before["points"][2]["position_lps_mm"]
+    desk["canvas-axial"].focus()
+    for key, way in (("ArrowUp", 1), ("ArrowDown", -1), ("PageDown", -1), ("PageUp", 1)):
+        was_mm = desk.state["views"]["axial"]["offset_mm"]
+        desk.page.keyboard.press(key)
+        state = desk.until(lambda s, mm=was_mm: s["views"]["axial"]["offset_mm"] != mm, f"another slice by {key}")
+        assert (state["views"]["axial"]["offset_mm"] - was_mm) * way > 0
+    gap_px = _between_points(before)
+    desk["canvas-sagittal"].focus()
+    desk.page.keyboard.press("+")
+    desk.until(lambda state: _between_points(state) > 1.1 * gap_px, "a larger slice")
+    desk.page.keyboard.press("-")
+    desk.until(lambda state: _between_points(state) == pytest.approx(gap_px, rel=0.01), "the slice as it was")
+    for key, step in (("Alt+ArrowRight", (0, 1, 0)), ("Alt+ArrowDown", (0, 0, -1))):
+        desk.page.keyboard.press(key)
+        place = [a + b for a, b in zip(place, step, strict=True)]
+        state = desk.until(
+            lambda s, to=place: s["points"][2]["position_lps_mm"] == pytest.approx(to, abs=0.02), f"L2 moved by {key}"
+        )
+        desk.until(lambda s: all(s["points"][2]["in_slice"].values()), "the slices with it")
+    desk.page.keyboard.press("z")
+    desk.page.keyboard.press("z")
+    after = desk.until(lambda s: not s["can_undo"], "both nudges taken back")
+    assert [p["position_lps_mm"] for p in after["points"]] == [p["position_lps_mm"] for p in before["points"]]
+
+
+def _between_points(state) -> float:
+    """Pixels between L2 and L3 in the sagittal slice."""
+    return state["points"][3]["at"]["sagittal"][1] - state["points"][2]["at"]["sagittal"][1]
+
+
+@pytest.mark.parametrize("key", ["Enter", "F2"])
+def test_a_point_is_renamed_by_keys_in_the_table(desk, key):
+    desk.select_by_keyboard("L3")
+    desk.page.keyboard.press(key)
+    expect(desk["rename"]).to_be_focused()
+    desk.page.keyboard.type("l6")
+    desk.page.keyboard.press("Escape")
+    expect(desk["rename"]).to_have_count(0)
+    assert desk.viewer.names == LEVELS
+    desk.page.keyboard.press(key)
+    desk.page.keyboard.type("l6")
+    desk.page.keyboard.press("Enter")
+    desk.until_names(*LEVELS[:3], "L6", *LEVELS[4:])
+    desk.page.keyboard.press("ArrowUp")  # the focus is in the table again
+    desk.until(lambda state: state["selected"] == 2, "the row above")
+
+
+def test_the_keys_are_listed(desk):
+    desk["points-table"].focus()
+    desk.page.keyboard.press("?")
+    expect(desk["keys"]).to_contain_text("1 mm")
+    desk.page.keyboard.press("Escape")
+    expect(desk["keys"]).to_have_count(0)
+
+
 def test_confirm_and_delete_by_keys_in_the_table(desk):
     desk.select_by_keyboard("L3")
     desk.page.keyboard.press("l")

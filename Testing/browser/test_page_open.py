@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
+import SimpleITK as sitk
 from desk import SHOWN, desk_of
 from page_files import LEVELS, write_empty, write_garbage_points, write_label_map, write_text_as_ct
+from phantoms import small_phantom
+from playwright.sync_api import expect
+from VertebraLabelingLib.view.folder import LONGEST_LIST
 
 VIEWS = ("axial", "sagittal", "coronal")
 
@@ -17,6 +22,10 @@ DROP = """([name, base64]) => {
     const event = { dataTransfer: data, bubbles: true, cancelable: true };
     for (const kind of ["dragover", "drop"]) document.querySelector("main").dispatchEvent(new DragEvent(kind, event));
 }"""
+
+
+def write_secret_ct(path):
+    sitk.WriteImage(small_phantom().scan.to_sitk()[2:, :, :], str(path))
 
 
 def test_the_ct_named_at_the_start_is_in_all_views(chromium, own_viewer):
@@ -85,11 +94,67 @@ def test_a_file_that_is_no_ct_is_refused_in_a_sentence_and_changes_nothing(desk,
     place = (desk.folder if way == "folder" else tmp_path) / name
     write(place)
     try:
-        desk.open_file(name) if way == "folder" else desk.upload(place)
-        told = desk.until_told(part, "error")
+        if way == "folder":
+            desk.open_file(name)
+            told = desk.until_told(part, "error")
+        else:
+            with desk.refusal():
+                desk.upload(place)
+                told = desk.until_told(part, "error")
     finally:
         place.unlink()
+    assert str(tmp_path) not in told
     assert told.strip().splitlines()[0].endswith(".")
     after = desk.until(lambda state: not state["opening"], "the end of reading")
     for what in ("ct", "points", "can_undo", "question", "running"):
         assert after[what] == before[what]
+
+
+@pytest.mark.parametrize("way", ["absolute", "relative", "link"])
+def test_a_header_that_leads_out_of_the_folder_shows_nothing_from_there(desk, tmp_path, way):
+    write_secret_ct(tmp_path / "secret.mhd")
+    named = {"absolute": tmp_path / "secret.raw", "relative": None, "link": "link.raw"}[way]
+    named = named or os.path.relpath(tmp_path / "secret.raw", desk.folder)
+    header, link = desk.folder / "evil.mhd", desk.folder / "link.raw"
+    header.write_text((tmp_path / "secret.mhd").read_text().replace("secret.raw", str(named)))
+    link.symlink_to(tmp_path / "secret.raw")
+    before = desk.state
+    try:
+        desk.open_file("evil.mhd")
+        desk.until_told("outside of the folder", "error")
+        with desk.refusal():
+            desk.upload(header)
+            desk.until_told("outside of the folder", "error")
+    finally:
+        header.unlink()
+        link.unlink()
+    assert desk.until(lambda state: not state["opening"], "the end of reading")["ct"] == before["ct"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("csv", "again.csv"), ("verse", "again_ctd.json")])
+def test_points_of_every_kind_that_the_page_saves_can_be_chosen_again(desk, kind, name):
+    desk["save-name"].fill("again")
+    try:
+        desk[f"save-{kind}"].click()
+        desk.until_told("Saved", "info")
+        desk["shift-up"].click()
+        desk.until(lambda state: state["unsaved"], "a correction")
+        desk.open_file(name)
+        desk["question-yes"].click()
+        desk.until_names(*LEVELS)
+    finally:
+        (desk.folder / name).unlink()
+
+
+def test_a_folder_that_holds_more_than_the_list_shows_is_told_once(desk):
+    files = [desk.folder / f"many{number}.csv" for number in range(LONGEST_LIST + 1)]
+    for path in files:
+        path.touch()
+    try:
+        desk["points-table"].focus()
+        desk["folder-list"].focus()
+        desk.until_told("more than the list shows", "info")
+        expect(desk["folder-list"].locator("option[value*=many]")).to_have_count(LONGEST_LIST)
+    finally:
+        for path in files:
+            path.unlink()

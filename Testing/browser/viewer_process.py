@@ -40,10 +40,17 @@ class ViewerProcess:
 
 
 @contextmanager
-def running_viewer(log: Path, *arguments: str | Path) -> Iterator[ViewerProcess]:
-    """A viewer that serves; it is ended as Ctrl+C ends it, and must end so."""
-    command = [sys.executable, "-m", "VertebraLabelingLib.predict", "view", *map(str, arguments), "--no-browser"]
+def running_viewer(log: Path, *arguments: str | Path, browser: Path | None = None) -> Iterator[ViewerProcess]:
+    """A viewer that serves; it is ended as Ctrl+C ends it, and must end so.
+
+    browser: a program that it takes for the user's browser; by default it opens none.
+    """
+    command = [sys.executable, "-m", "VertebraLabelingLib.predict", "view", *map(str, arguments)]
     environment = {"VTK_DEFAULT_OPENGL_WINDOW": "vtkEGLRenderWindow", **os.environ}
+    if browser is None:
+        command.append("--no-browser")
+    else:
+        environment["BROWSER"] = str(browser)
     begin = time.monotonic()
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(

@@ -246,7 +246,7 @@ def test_where_no_engine_is_installed_the_panel_is_named_and_not_pip(volume, fol
         ("raise SystemExit(137)", r"The system ended the run \(exit code 137\), perhaps because memory ran out"),
         ("os.kill(os.getpid(), 9)", r"The system ended the run \(exit code -9\)"),
         ("raise SystemExit(139)", r"The run crashed \(exit code 139\)"),
-        ("import nonsense", r"exit code 1\); the log .* No module named 'nonsense'$"),
+        ("import nonsense", r"exit code 1\); try again.* No module named 'nonsense'$"),
         ("tell('error', code=3); raise SystemExit(3)", r"ended unexpectedly \(exit code 3\)"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fuzzing import Worker
+from fuzzing import SEED, SEED_VARIABLE, Worker
 from phantoms import small_phantom
 from trust_support import FixedMethod
 from VertebraLabelingLib import options, predict
@@ -87,6 +87,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         others = ", ".join(f"{name} {number}" for name, number in found.items() if name not in COLUMNS and number)
         numbers = "".join(f"{found[name]:>14}" for name in COLUMNS)
         terminalreporter.write_line(f"{family:{width}}{numbers}  {others}".rstrip())
+    terminalreporter.write_line(f"seed of the damage: {SEED} (with {SEED_VARIABLE}=<number> other cases)")
 
 
 def tried(terminalreporter: pytest.TerminalReporter) -> dict[str, Counter[str]]:

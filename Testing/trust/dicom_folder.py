@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from trust_support import trunk_hu
 
 PATIENT = "Mustermann^Erika"
 THICKNESS_MM = 6.0
+_LONG_FORM = (b"OB", b"OW", b"SQ", b"UN", b"UT")
 
 
 def write_series(
@@ -39,3 +41,43 @@ def _write_slice(path: Path, hu: NDArray[np.int16], number: int, tags: dict[str,
     writer.SetFileName(str(path))
     writer.Execute(picture)
     return path
+
+
+# --- elements as they stand in the file -------------------------------------------------------------------------------
+
+
+def element_changed(
+    data: bytes, tag: tuple[int, int], value: bytes, length: int | None, place: float = 0.0, fits: bool = False
+) -> bytes:
+    """Another value in one element of little endian, or another length that is not true.
+
+    place: which of the elements with this tag, as a share of them.  fits: the value is cut or filled up with spaces to
+    the length of the old one, so that the lengths of the sequences around it stay true.
+    """
+    starts = _occurrences(data, struct.pack("<HH", *tag))
+    if not starts:
+        return data
+    start = starts[int(place * len(starts))]
+    at, layout = _length_field(data, start)
+    (old,) = struct.unpack_from(layout, data, at)
+    body = at + struct.calcsize(layout)
+    value = value[:old].ljust(min(old, 10_000)) if fits else value
+    stated = (len(value) if length is None else length) % 2 ** (8 * struct.calcsize(layout))
+    rest = data[body + old :] if length is None else data[body + len(value) :]
+    return data[:at] + struct.pack(layout, stated) + value + rest
+
+
+def _occurrences(data: bytes, mark: bytes) -> list[int]:
+    found, start = [], data.find(mark, 132)
+    while start >= 0:
+        found.append(start)
+        start = data.find(mark, start + 1)
+    return found
+
+
+def _length_field(data: bytes, start: int) -> tuple[int, str]:
+    """Where the length of an element stands, and its layout: after the two letters of an explicit VR, or at once."""
+    letters = data[start + 4 : start + 6]
+    if not (letters.isalpha() and letters.isupper()):
+        return start + 4, "<I"
+    return (start + 8, "<I") if letters in _LONG_FORM else (start + 6, "<H")

@@ -1,7 +1,8 @@
-"""A child process that labels the files it is told to, with a limit on memory and on time, and says how it went.
+"""A child process that does as it is told with damaged files, with a limit on memory and on time, and says how it went.
 
-One JSON object per line on stdin, {"ct", "out", "anchors"}; one per line on stdout, {"code", "message", "mb", "files"}.
-It dies where a library crashes and where a case takes longer than `--seconds`; the parent sees it by the exit code.
+One JSON object per line on stdin, {"task", "path", "out", ...}; one per line on stdout, {"code", "message", "mb",
+"files", "told"}.  It dies where a library crashes and where a case takes longer than `--seconds`; the parent sees it by
+the exit code.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
+from fuzz_tasks import TASKS
 from trust_support import label, leave_out_networks
+from VertebraLabelingLib.core.errors import MemoryExhaustedError, VertebraLabelingError
 
 
 def main() -> None:
@@ -38,6 +42,7 @@ def main() -> None:
 
 def warm_up() -> None:
     """Load the libraries before memory is limited; the file is not there, which is found last."""
+    import pydicom  # noqa: F401
     import SimpleITK  # noqa: F401
 
     with redirect_stderr(io.StringIO()):
@@ -50,17 +55,39 @@ def address_space_bytes() -> int:
 
 
 def done(case: dict[str, str]) -> dict[str, object]:
-    """Label one file; whatever it printed to stderr is the message."""
-    out, before_mb = Path(case["out"]), peak_mb()
-    more = ["--anchors", case["anchors"]] if case.get("anchors") else []
+    """Do one task; whatever it printed to stderr, or the error it ended with, is the message."""
+    out, before_mb = Path(case["out"]), forgotten_peak_mb()
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as message:
-        code = label(Path(case["ct"]), out, "--quiet", *more)
+        code, told = ended(case, out)
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*"))
-    return {"code": code, "message": message.getvalue(), "mb": round(peak_mb() - before_mb), "files": files}
+    return {
+        "code": code, "message": message.getvalue(), "mb": round(peak_mb() - before_mb), "files": files, "told": told,
+    }  # fmt: skip
+
+
+def ended(case: dict[str, str], out: Path) -> tuple[int, Any]:
+    """As `predict.main` ends a command: an error of this program is one sentence and a code, any other one is 1."""
+    try:
+        return TASKS[case["task"]](case, out)
+    except VertebraLabelingError as error:
+        code, message = error.exit_code, str(error)
+    except MemoryError:  # `memory_guard` makes that of it
+        code, message = MemoryExhaustedError.exit_code, "Out of memory."
+    except Exception as error:
+        code, message = 1, f"{type(error).__name__}: {error}"
+    print(message.replace("\r", "\\r").replace("\n", "\\n"), file=sys.stderr)
+    return code, None
+
+
+def forgotten_peak_mb() -> float:
+    """Memory in use now, from which on the peak counts (man 5 proc: clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_mb()
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -80,14 +80,17 @@ def test_crops_of_real_scans_agree_with_the_whole_or_say_that_the_level_is_unsur
     verdicts = [v for v in judge_all(pieces, DEFAULT_SETTINGS) if v.piece.kind == CROP]
     sure, off = [v for v in verdicts if not v.flagged], [v for v in verdicts if v.column in (SHIFTED, WRONG)]
     same, both = (sum(getattr(v, name) for v in sure) for name in ("same", "both"))
-    flagged = sum(v.flagged for v in off)
+    flagged, blind = sum(v.flagged for v in off), [v.flagged for v in off if not v.anchor]
     all_same, all_both = (sum(getattr(v, name) for v in verdicts) for name in ("same", "both"))
     print(
         f"{len(verdicts)} crops, {len(sure)} of them sure: {same} of {both} vertebrae named as in the whole scan; "
-        f"of all crops {all_same} of {all_both}; {flagged} of {len(off)} crops that are not right say so"
+        f"of all crops {all_same} of {all_both}; {flagged} of {len(off)} crops that are not right say so, "
+        f"{sum(blind)} of the {len(blind)} without an anchor"
     )
     counts.update(cases=len(verdicts))
     assert len(verdicts) == REAL_CROPS * len(REAL_SCANS)
     assert both > 30
     assert same / both >= 0.97
+    assert len(blind) >= 3, "else the next line says nothing"
+    assert sum(blind) >= 0.9 * len(blind)
     assert flagged >= 0.9 * len(off)

@@ -1,19 +1,18 @@
-"""DICOM folders as they come from archives: mixed series, duplicates, other objects, and the patient's name in them."""
+"""DICOM folders as they come from archives: mixed series, duplicates, other objects, files that are cut short."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_folder import PATIENT, write_series
-from trust_support import OUTPUTS, image_of, label, trunk_hu, written
-from VertebraLabelingLib import predict
+from dicom_folder import write_series
+from dicom_objects import OBJECTS
+from test_dicom_frames import stacked, write_frames
+from trust_support import image_of, trunk_hu, written
+from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.readers import read_scan
-
-MARKERS = ("Mustermann", "Erika", "PID-778899", "19501231")
 
 
 @pytest.fixture(scope="module")
@@ -58,57 +57,45 @@ def test_two_series_under_one_uid_are_not_stacked_through_each_other(folder):
     np.testing.assert_array_equal(read_scan(folder).hu, trunk_hu())
 
 
-def texts(folder: Path) -> str:
-    """All that the files of a folder say, pictures and reports as bytes, and their names."""
-    return "\n".join(f"{p.name}\n{p.read_bytes().decode('latin-1')}" for p in folder.rglob("*") if p.is_file())
+CUTS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
 
 
-def require_nameless(text: str) -> None:
-    assert [marker for marker in (*MARKERS, PATIENT) if marker.lower() in text.lower()] == []
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_an_object_that_is_no_slice_never_spoils_the_series(folder, counts, kind):
+    """Whole, and cut short anywhere: also in the middle of its pixels or its header."""
+    other = OBJECTS[kind](folder / "other.dcm")
+    whole = other.read_bytes()
+    sizes = [len(whole), len(whole) - 1, *(int(share * len(whole)) for share in CUTS)]
+    for size in sizes:
+        other.write_bytes(whole[:size])
+        scan = read_scan(folder)
+        np.testing.assert_array_equal(scan.hu, trunk_hu(), err_msg=f"cut to {size} of {len(whole)} bytes")
+        assert scan.notes == ()
+    counts.update(cases=len(sizes))
 
 
-def test_the_markers_are_in_the_input(series):
-    assert all(marker in texts(series) for marker in MARKERS)
+@pytest.mark.parametrize("share", [0.35, 0.6, 0.9])
+def test_a_slice_that_is_cut_short_is_refused_wherever_it_ends(folder, share):
+    """Left out in silence it would be a hole that is filled up from its neighbours."""
+    path = sorted(folder.iterdir())[7]
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(InputError, match="cut short"):
+        read_scan(folder)
 
 
-@pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("how", ["--quiet", "--json-lines", "--debug"])
-def test_no_name_of_the_patient_in_any_output(series, tmp_path, capfd, how):
-    assert label(series, tmp_path, "--preview", tmp_path / "a.png", how) == 0
-    assert {p.name for p in tmp_path.iterdir()} == {*OUTPUTS, "a.png"}
-    require_nameless(texts(tmp_path))
-    require_nameless("".join(capfd.readouterr()))
+def test_one_file_with_all_slices_is_refused_when_it_is_cut_short_whatever_the_length_of_its_header(tmp_path):
+    path = write_frames(tmp_path / "a.dcm", np.zeros((1500, 12, 12), np.int16), stacked(np.arange(1500.0)))
+    content = path.read_bytes()
+    assert content.index(b"\xe0\x7f\x10\x00") > 1 << 16
+    path.write_bytes(content[:-10_000])
+    for place in (path, tmp_path):
+        with pytest.raises(InputError, match="cut short"):
+            read_scan(place)
 
 
-@pytest.mark.usefixtures("no_network")
-def test_no_name_of_the_patient_in_a_batch(series, tmp_path, capfd):
-    arguments = ["batch", "--input", series.parent, "--output", tmp_path, "--device", "cpu", "--scan-timeout", 0]
-    assert predict.main([str(a) for a in arguments]) == 0
-    assert any(tmp_path.rglob("*.mrk.json"))
-    require_nameless(texts(tmp_path))
-    require_nameless("".join(capfd.readouterr()))
-
-
-def test_no_name_of_the_patient_in_a_refusal(folder, tmp_path, capfd):
-    for harm in ("cut", "gap", "modality"):
-        paths = sorted(folder.iterdir())
-        if harm == "cut":
-            paths[3].write_bytes(paths[3].read_bytes()[:-400])
-        elif harm == "gap":
-            for path in paths[3:20]:
-                path.unlink()
-        else:
-            write_series(folder, tags={"0008|0060": "MR"})
-        assert label(folder, tmp_path / "out", "--debug") == 3
-        require_nameless("".join(capfd.readouterr()))
-
-
-@pytest.mark.usefixtures("no_network")
-def test_a_report_that_was_asked_for_belongs_to_the_patient(series, tmp_path):
-    """Whoever asks for a DICOM report asks for the patient in it; nothing else gets it."""
-    pytest.importorskip("highdicom")
-    assert label(series, tmp_path, "--sr", tmp_path / "a.dcm", "--quiet") == 0
-    assert PATIENT in texts(tmp_path)
-    (tmp_path / "a.dcm").unlink()
-    require_nameless(texts(tmp_path))
-    assert json.loads((tmp_path / "a.run.json").read_text(encoding="utf-8"))["input"]["name"] == "case"
+def test_another_image_or_a_localiser_that_is_cut_short_does_not_disturb(folder):
+    write_series(folder, trunk_hu()[:1], "mr", {"0020|000e": "1.2.3.3", "0008|0060": "MR"})
+    write_series(folder, trunk_hu()[:1], "loc", {"0020|000e": "1.2.3.4", "0008|0008": "ORIGINAL\\PRIMARY\\LOCALIZER"})
+    for path in (folder / "mr000.dcm", folder / "loc000.dcm"):
+        path.write_bytes(path.read_bytes()[:-400])
+    np.testing.assert_array_equal(read_scan(folder).hu, trunk_hu())

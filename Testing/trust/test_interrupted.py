@@ -131,7 +131,13 @@ def test_a_run_that_is_harmed_leaves_the_earlier_files_or_whole_ones(program, ct
     if found["a.mrk.json"] == "new":
         assert set(found.values()) == {"new"}, "where the points lie, all else does"
     if harm not in ("kill", "read-only"):
-        assert {path.name for path in out.iterdir()} == set(FILES), "nothing is left behind"
+        require_nothing_else(out)
+    assert program.run(words(ct, out)) == (0, "")
+    require_nothing_else(out)
+
+
+def require_nothing_else(out: Path) -> None:
+    assert sorted(path.name for path in out.iterdir()) == sorted(FILES), "something is left behind"
 
 
 def test_a_run_that_is_not_harmed(program, ct, tmp_path):
@@ -152,7 +158,7 @@ def test_two_runs_on_one_output_leave_whole_files(program, other, ct, tmp_path, 
     counts.update(cases=1)
     assert (first, second) == (0, 0), message
     assert set(become(ct, out).values()) == {"new"}
-    assert {path.name for path in out.iterdir()} == set(FILES)
+    require_nothing_else(out)
 
 
 def wait_for(path: Path) -> None:
@@ -244,6 +250,23 @@ def test_a_second_batch_on_the_same_output_is_refused_and_the_first_is_not_distu
     assert (code, program.end()) == (2, (0, ""))
     assert "Another batch run" in message
     assert is_whole(out, "a", NAMES)
+
+
+@pytest.mark.parametrize("stage", ["writing a.png", pytest.param("moving a.csv", marks=pytest.mark.slow)])
+def test_a_batch_does_not_disturb_a_label_that_writes_to_its_folder(program, other, ct, tmp_path, counts, stage):
+    """The batch begins and ends, and removes what killed runs have left, while the other run is at the stage."""
+    source, out = tmp_path / "in", with_earlier(tmp_path / "out")
+    source.mkdir()
+    shutil.copy(ct, source / "b.nii.gz")
+    program.begin(words(ct, out), Case(stage, "hold", str(out)))
+    wait_for(held_mark(out))
+    assert other.run(batch_words(source, out)) == (0, "")
+    held_mark(out).unlink()
+    assert program.end() == (0, "")
+    counts.update(cases=2)
+    assert set(become(ct, out).values()) == {"new"}
+    assert is_whole(out, "b", NAMES)
+    assert not list(out.glob(".vertebra-labeling-*"))
 
 
 @pytest.mark.parametrize(

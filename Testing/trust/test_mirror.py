@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from phantoms import neck_phantom, torso_phantom
+from test_storage import REAL_SCANS
 from trust_support import by_level
 from VertebraLabelingLib.core.geometry import Geometry
+from VertebraLabelingLib.core.readers import read_scan
 from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.options import Labeller
 from VertebraLabelingLib.pipeline import LabelledScan
@@ -44,3 +46,11 @@ def test_a_mirrored_lumbar_spine_has_the_same_levels(phantom, labeller, labelled
 def test_a_mirrored_torso_and_neck_have_the_same_levels(make, labeller: Labeller):
     scan = make().scan
     require_mirrored(labeller.label(mirrored(scan)), labeller.label(scan), median_mm=1.5, most_mm=8.0)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("name", REAL_SCANS)
+def test_mirrored_real_scans_have_the_same_levels(shared_data, labeller: Labeller, name):
+    scan = read_scan(shared_data / REAL_SCANS[name])
+    require_mirrored(labeller.label(mirrored(scan)), labeller.label(scan), median_mm=2.0, most_mm=8.0)

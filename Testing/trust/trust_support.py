@@ -14,7 +14,7 @@ from VertebraLabelingLib.core.labelling import Evidence, LabelledPoint, position
 from VertebraLabelingLib.core.progress import Progress
 from VertebraLabelingLib.core.scan import Scan, geometry_of
 from VertebraLabelingLib.engines import device
-from VertebraLabelingLib.pipeline import LabelledScan
+from VertebraLabelingLib.pipeline import BORDER_MM, LabelledScan
 
 LEVELS = (Level.L2, Level.L3, Level.L4, Level.L5)
 OUTPUTS = ("a.mrk.json", "a.run.json", "a.csv", "a_ctd.json")
@@ -139,12 +139,35 @@ def is_clear(point: LabelledPoint, scan: Scan) -> bool:
 
 
 def require_alike(result: LabelledScan, expected: LabelledScan, clear_mm: float, others_mm: float = 6.0) -> None:
-    """All whole vertebrae with their names, at the same places; those that the border cuts may be missing."""
+    """All whole vertebrae with their names, at the same places, and no further ones.
+
+    Those that the border cuts may be missing, or be there in one of both only.
+    """
     clear = {p.level for p in expected.labelling.points if is_clear(p, expected.scan)}
-    far = distances_mm(result, expected)
+    far, known = distances_mm(result, expected), by_level(expected.labelling.points)
     assert clear
     assert clear <= far.keys()
     assert {level.name: mm for level, mm in far.items() if mm > (clear_mm if level in clear else others_mm)} == {}
+    further = [p for p in result.labelling.points if p.level not in known and is_clear(p, result.scan)]
+    assert further == []
+
+
+def wrong_names(
+    result: LabelledScan, truth: dict[Level, Sequence[float]], within_mm: float = 20.0
+) -> list[tuple[str, str, float]]:
+    """(name given, name of the nearest true vertebra, distance in mm) of each point with a name that is not its own.
+
+    A vertebra that the border of the scan cuts may be named though the truth ends before it.
+    """
+    levels, places = list(truth), np.array(list(truth.values()), float)
+    found = []
+    for point in result.labelling.points:
+        offsets = np.linalg.norm(places - point.position_lps_mm, axis=1)
+        nearest, mm = levels[int(offsets.argmin())], float(offsets.min())
+        is_cut = result.scan.geometry.border_distance_mm(np.array(point.position_lps_mm)) < BORDER_MM
+        if (point.level != nearest or mm > within_mm) and not is_cut:
+            found.append((point.level.name, nearest.name, round(mm, 1)))
+    return found
 
 
 def right_share(result: LabelledScan, truth: dict[Level, Sequence[float]], within_mm: float = 20.0) -> float:

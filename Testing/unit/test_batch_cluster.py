@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from batch_fakes import ProcessFakes, batch_args, write_volume
+from batch_fakes import ProcessFakes, batch_args, states, write_volume
 from VertebraLabelingLib.batch import cluster, run
 from VertebraLabelingLib.batch.discover import discover
 from VertebraLabelingLib.batch.lock import LOCK_NAME, only_run
@@ -83,6 +83,50 @@ def test_scans_of_a_worker_that_is_killed_are_done_by_another(place, local_clust
     with pytest.raises(SomeFailedError):
         run.run_batch(batch_args(source, output, "--scheduler", local_cluster.scheduler_address), fakes)
     assert sum(map(len, fakes.seen().values())) == before, "what is done is done"
+
+
+SBATCH = """#!/bin/bash
+bash "${@: -1}" > /dev/null 2>&1 &
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/bash
+kill "$@"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> None:
+    """`sbatch` starts a job on this machine, `scancel` ends it."""
+    for name, script in {"sbatch": SBATCH, "scancel": SCANCEL}.items():
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(script)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts")
+@pytest.mark.usefixtures("slurm")
+def test_the_jobs_that_the_page_on_slurm_starts_share_the_scans(place):
+    """As in Resources/Scale-out.md, with two jobs of one worker each."""
+    jobqueue = pytest.importorskip("dask_jobqueue")
+    source, output, fakes = place
+    with jobqueue.SLURMCluster(
+        cores=1,
+        processes=1,
+        memory="2GB",
+        walltime="1:00:00",
+        death_timeout=300,
+        scheduler_options={"dashboard_address": None},
+    ) as found:
+        found.scale(jobs=2)
+        found.wait_for_workers(2, timeout=300)
+        run.run_batch(batch_args(source, output, "--scheduler", found.scheduler_address), fakes)
+    assert set(dict(states(output)).values()) == {"done"}
+    seen = fakes.seen()
+    assert len(seen) == 2 and sum(map(len, seen.values())) == 6
 
 
 def test_without_dask_a_sentence_says_what_to_install(place, monkeypatch):

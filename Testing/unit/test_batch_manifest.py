@@ -12,9 +12,11 @@ from VertebraLabelingLib.batch import manifest as manifest_module
 from VertebraLabelingLib.batch.manifest import MANIFEST_NAME, Row, opened
 from VertebraLabelingLib.core.errors import UsageError
 
+POINT = {"level": "L1", "probability": 0.9, "confirmed": False}
+TOLD = {"notes": [], "labelling": {"summary": "L1", "level_certain": True, "remarks": [], "points": [POINT]}}
 ROW = Row(
     "sub/a b.nii", "failed", 4, "It's \"broken\"; 'x'", 2, 1, "process 7", "2026-01-01T00:00:00+00:00", None,
-    {"read": 0.5}, "in", "set", "ab" * 32, ("markups", "record"), {"labelling": {"points": [{"level": "L1"}]}},
+    {"read": 0.5}, "in", "set", "ab" * 32, ("markups", "record"), TOLD,
 )  # fmt: skip
 
 

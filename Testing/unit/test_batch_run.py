@@ -22,6 +22,7 @@ from VertebraLabelingLib.batch.manifest import MANIFEST_NAME, Manifest, Row, ope
 from VertebraLabelingLib.batch.run import SomeFailedError
 from VertebraLabelingLib.core.errors import CancelledError, ModelError, UsageError
 from VertebraLabelingLib.core.formats import read_points
+from VertebraLabelingLib.core.temporary import temporary_folder
 from VertebraLabelingLib.options import Labeller
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -599,21 +600,34 @@ def test_a_lost_manifest_and_a_damaged_record_protect_the_files_beside(place, la
     assert rows(place[1])["a.nii.gz"]["message"].startswith("Markups and record of this scan")
 
 
+def abandoned(folder: Path) -> Path:
+    """What a killed run leaves: a temporary folder that nobody has locked."""
+    with temporary_folder(folder) as held:
+        left = held.with_name(f"{held.name}0")
+        left.mkdir()
+        (left / "half.csv").write_text("half")
+    return left
+
+
 def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(place, labeller):
     place[1].mkdir()
-    for name in (f".{'0' * 32}.run.json", ".keep", ".gitignore", f".{'0' * 31}.run.json"):
+    for name in (".keep", ".gitignore", ".vertebra-labeling-notes"):
         (place[1] / name).write_text("")
-    run_batch(*place, labeller)
-    assert {p.name for p in place[1].glob(".*")} == {".keep", ".gitignore", f".{'0' * 31}.run.json", lock.LOCK_NAME}
+    (place[1] / ".git").mkdir()
+    left = abandoned(place[1])
+    with temporary_folder(place[1]) as held:
+        run_batch(*place, labeller)
+        assert held.is_dir() and not left.exists()
+    kept = {".keep", ".gitignore", ".vertebra-labeling-notes", ".git", lock.LOCK_NAME}
+    assert {p.name for p in place[1].glob(".*")} == kept
 
 
 def test_leftovers_beside_the_summary_are_removed_where_no_scan_lies_there(tmp_path, labeller):
     write_volume(tmp_path / "in" / "sub" / "a.nii")
-    leftover = tmp_path / "out" / f".{'0' * 32}.csv"
-    leftover.parent.mkdir()
-    leftover.write_text("")
+    (tmp_path / "out").mkdir()
+    left = abandoned(tmp_path / "out")
     run_batch(tmp_path / "in", tmp_path / "out", labeller)
-    assert not leftover.exists()
+    assert not left.exists()
 
 
 def test_preview_pictures_are_made_unless_told_otherwise(place, labeller, monkeypatch):

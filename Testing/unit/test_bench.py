@@ -85,6 +85,36 @@ def test_every_installed_engine_can_be_timed():
     assert all(window_seconds(engine, forwards=1) > 0 for engine in installed_engines())
 
 
+def test_threads_and_allocator_are_those_of_the_environment(monkeypatch):
+    """In the child, whatever they are here."""
+    from training import engine_times
+
+    told = "print(__import__('torch').get_num_threads(), *(__import__('os').environ.get(n) for n in {names!r}))"
+    names = ("OMP_NUM_THREADS", "MALLOC_MMAP_MAX_")
+    run, said = engine_times.subprocess.run, []
+
+    def other(command, **options):
+        done = run([*command[:2], told.format(names=names)], **options)
+        said.append(done.stdout.split())
+        return type(done)(command, 0, "0.5\n")
+
+    monkeypatch.setattr(engine_times.subprocess, "run", other)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert [engine_times.seconds_with(environment) for environment in engine_times.SETTINGS.values()] == [0.5] * 3
+    assert said == [["1", "1", "None"], ["2", "2", "None"], ["1", "1", "65536"]]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator is glibc's")
+def test_the_tuned_allocator_is_faster():
+    """By a factor of two where this was written."""
+    from training.engine_times import SETTINGS, seconds_with
+
+    one, two, untuned = (seconds_with(environment) for environment in SETTINGS.values())
+    print(f"a window: 1 thread {one:.2f} s, 2 threads {two:.2f} s, allocator untuned {untuned:.2f} s")
+    assert min(one, two) < untuned
+
+
 def test_the_training_report_gives_the_speed_and_the_share_of_each_part():
     from rich.console import Console
 

@@ -112,15 +112,21 @@ def test_the_trust_of_the_ensemble_is_measured_and_written_as_source(
 ):
     source = tmp_path / "measured.py"
     monkeypatch.setattr(trust_source, "SOURCE", source)
-    monkeypatch.setattr(registry, "used_methods", lambda name: ("sites", "multi-view"))
+    monkeypatch.setattr(registry, "used_methods", lambda name: ("sites", "multi-view", "global-to-local"))
     monkeypatch.setattr(registry, "load_method", _Good)
     assert _calibrate(tmp_path, cache, "--method", "ensemble") == 0
     text = source.read_text(encoding="utf-8")
     assert "| multi-view |" in capsys.readouterr().out and "Measured on 1 cases" in text
     values: dict[str, Any] = {}
     exec(text.replace("from .trust import Trust", ""), {"Trust": Trust, "__name__": "measured"}, values)
-    trust = values["TRUST"]["sites"]
+    everything, papers = values["TRUSTS"]
+    assert [*everything] == ["sites", "multi-view", "global-to-local"] and [*papers] == [
+        "multi-view",
+        "global-to-local",
+    ]
+    trust = everything["sites"]
     # one case: all of its vertebrae found, two others as well; one success and one failure are added
     found = len(PLACES)
     assert trust.share == pytest.approx((found + 1) / (found + 2 + 2), abs=1e-4)
-    assert trust.presence == 1 and 0 <= values["TRUST"]["multi-view"].presence <= 1
+    assert trust.presence == 1 and 0 <= everything["multi-view"].presence <= 1
+    assert papers["multi-view"].presence == papers["multi-view"].names == 1, "the first of those that are as good"

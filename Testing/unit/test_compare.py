@@ -16,7 +16,7 @@ from VertebraLabelingLib.core.anatomy import Level, regular_shift  # noqa: E402
 from VertebraLabelingLib.core.errors import InputError, ModelError, NothingFoundError, UsageError  # noqa: E402
 from VertebraLabelingLib.core.labelling import Evidence  # noqa: E402
 from VertebraLabelingLib.engines.weights import find_model  # noqa: E402
-from VertebraLabelingLib.methods.registry import MEMBERS, METHODS  # noqa: E402
+from VertebraLabelingLib.methods.registry import MEMBERS, METHODS, PAPER_METHODS  # noqa: E402
 
 from training.__main__ import main  # noqa: E402
 from training.cases import Case  # noqa: E402
@@ -114,11 +114,16 @@ def test_groups_without_a_case_are_left_out(cache: Path):
 def test_every_method_is_compared_and_every_paper_as_it_is():
     assert set(methods.WHOLE) == {*METHODS, "integral-regression-paper", "multi-view-paper", "global-to-local-paper"}
     assert {way.variant["views"] for way in methods.VIEWS.values()} == {5, 10, 20}
+    assert methods.members_of(methods.WAYS["ensemble-of-papers"]) == PAPER_METHODS
 
 
 def test_the_size_of_the_weights_is_that_of_all_files_needed():
     expected = sum(find_model(role).weights.path.stat().st_size for role in ("sites", "corridor"))
-    assert weight_bytes("sites") == expected < weight_bytes("ensemble")
+    sites, papers, everything = (
+        methods.hashes_of(methods.WAYS[n]) for n in ("sites", "ensemble-of-papers", "ensemble")
+    )
+    assert weight_bytes(sites) == expected < weight_bytes(everything)
+    assert papers.keys() == {*PAPER_METHODS, "corridor", "refinement"} == everything.keys() - {"sites"}
 
 
 def test_phantoms_are_of_seeds_that_no_training_takes_and_are_made_once(
@@ -148,7 +153,8 @@ def test_a_finished_run_is_not_repeated_and_the_report_shows_it(
     assert "body" not in record and record["weight_bytes"] > 1e6
     text = (output / "comparison.md").read_text(encoding="utf-8")
     (row,) = [line for line in text.splitlines() if line.startswith("| `sites`") and "100.0" in line]
-    assert row.split(" | ")[1:4] == ["1", "3", "100.0"]
+    assert row.split(" | ")[1:6] == ["1", "3", "100.0", "100.0", "100.0"]
+    assert "id 95 % interval: from | to | C id %" in text
     (off,) = [
         line for line in text.splitlines() if "without our sequence decoder" in line and "Qin" in line and "3 |" in line
     ]
@@ -177,11 +183,12 @@ def test_methods_without_weights_are_left_out_and_refused_by_name(
 ):
     monkeypatch.setattr(methods, "refusal", lambda name: f"'{name}' has no weights here." if "multi" in name else "")
     monkeypatch.setattr(methods, "weights_sha256", lambda name: {name: "x"})
-    monkeypatch.setattr(methods, "weight_bytes", lambda name: 1)
+    monkeypatch.setattr(methods, "weight_bytes", lambda roles: 1)
     monkeypatch.setattr(methods, "used_methods", lambda name: (name,))
-    code, _output = _compare(tmp_path, cache, "--only", "methods", "views")
+    code, _output = _compare(tmp_path, cache, "--only", "methods", "ensembles", "views")
     told = capsys.readouterr().out
     assert code == 0 and "left out: multi-view-5-views. 'multi-view' has no weights here." in told
+    assert "left out: ensemble-of-papers. 'multi-view' has no weights here." in told
     assert {name for name, _config in knowing} == set(METHODS) - {"multi-view"}
     assert _compare(tmp_path, cache, "--only", "multi-view")[0] == ModelError.exit_code
     assert _compare(tmp_path, cache, "--only", "nobody")[0] == UsageError.exit_code
@@ -189,7 +196,7 @@ def test_methods_without_weights_are_left_out_and_refused_by_name(
 
 def test_a_variant_is_applied(tmp_path: Path, knowing: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(methods, "weights_sha256", lambda name: {name: "x"})
-    monkeypatch.setattr(methods, "weight_bytes", lambda name: 1)
+    monkeypatch.setattr(methods, "weight_bytes", lambda roles: 1)
     monkeypatch.setattr(methods, "used_methods", lambda name: (name,))
     groups = {"scans": [write_case(tmp_path, "c", "val")]}
     plan = methods.make_method_plan("multi-view-5-views", groups, True)
@@ -226,11 +233,11 @@ def test_a_part_is_trained_from_its_pretraining_and_scored_in_three_ways(tmp_pat
     code, output = _compare(tmp_path, cache, "--only", "multi-view-sequence", "--seeds", "0")
     assert code == 0
     record = read_record(output / "multi-view-sequence-seed0.json")
-    assert record["scans"]["scans"].keys() == {trainings.SINGLE, trainings.VOTED, "default"}
+    assert record["scans"]["scans"].keys() == {trainings.BAGGED, trainings.VOTED, "default"}
     before = trainings.make_training_plan(trainings.PRETRAINING, 0, None, {})
     assert is_finished(output, before) and (run_folder(output, before) / "last.ckpt").exists()
     text = (output / "comparison.md").read_text(encoding="utf-8")
-    assert "| + Sequence Loss | 1 | 3 |" in text and "2 × 2" in text
+    assert "| + Sequence Loss, bagging | 1 | 3 |" in text and "2 × 2" in text
 
 
 def test_a_result_that_is_none_is_told(tmp_path: Path):

@@ -224,11 +224,12 @@ def test_no_ct_is_no_source(tmp_path, hd, name):
         read_source([])
 
 
-def test_a_slice_that_is_cut_short_does_not_hinder(tmp_path, hd):
+def test_a_slice_that_is_cut_short_is_refused_as_it_is_by_the_labelling(tmp_path, hd):
     folder = series(tmp_path / "ct")
     broken = folder / "s002.dcm"
     broken.write_bytes(broken.read_bytes()[:200])
-    assert len(read_source(folder).datasets) == 3
+    with pytest.raises(InputError, match="cut short"):
+        read_source(folder)
 
 
 # writing

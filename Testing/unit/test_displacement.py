@@ -1,4 +1,4 @@
-"""Landmarks by displacement: votes, targets, and a small network that learns, in 2-D and 3-D."""
+"""Landmarks by displacement: votes, targets and the network, in 2-D and 3-D; what it learns: see the landmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from training.displacement import displacement_loss, displacement_targets  # noq
 
 LANDMARKS = {2: np.array([[13.0, 30.5], [3.2, 7.9], [28.0, 16.0]]), 3: np.array([[13.0, 30.5, 9.0], [3.2, 7.9, 27.0]])}
 CELLS = {2: (8, 9), 3: (8, 9, 7)}
-STEPS = 250
 
 
 # --- votes ------------------------------------------------------------------------------------------------------------
@@ -117,43 +116,3 @@ def test_settings_survive_their_metadata():
     settings = DisplacementSettings(2, 3, 1, 0.5, (8, 16, 32), 1, 1.5)
     assert DisplacementSettings.from_metadata(settings.to_metadata()) == settings
     assert (settings.cell_pixels, settings.cell_mm) == (8, 4.0)
-
-
-def _toy(rng: np.random.Generator, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """An image (1, size, size) at 1 mm with a bright disc, a dark disc and a ring in noise; centres (3, 2) in mm."""
-    rows, columns = np.indices((size, size)) + 0.5
-    points = np.zeros((3, 2))
-    while min(np.linalg.norm(points[a] - points[b]) for a, b in ((0, 1), (0, 2), (1, 2))) < 11:
-        points = rng.uniform(5, size - 5, (3, 2))
-    bright, dark, ring = (np.hypot(rows - y, columns - x) for y, x in points)
-    image = 1.0 * (bright < 4) - 1.0 * (dark < 4) + 1.0 * (np.abs(ring - 4) < 1.2)
-    return (image + rng.normal(0, 0.1, image.shape))[None].astype(np.float32), points
-
-
-def test_a_small_network_learns_three_landmarks_of_a_plane():
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    settings = DisplacementSettings(2, landmarks=3, spacing_mm=1.0, widths=(16, 32), blocks=1, presence_reach=1.0)
-    network = DisplacementNet(settings)
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=STEPS)
-    for _ in range(STEPS):
-        images, points = zip(*(_toy(rng) for _ in range(8)), strict=True)
-        targets = [displacement_targets(p, (8, 8), settings.cell_mm, settings.presence_reach) for p in points]
-        displacements, present = (torch.tensor(np.stack(values)).float() for values in zip(*targets, strict=True))
-        losses = displacement_loss(network(torch.tensor(np.stack(images))), displacements, present)
-        optimizer.zero_grad()
-        (0.2 * losses["displacement"] + losses["presence"]).backward()
-        optimizer.step()
-        schedule.step()
-    errors = []
-    with torch.inference_mode():
-        for _ in range(20):
-            image, points = _toy(rng)
-            output = network(torch.tensor(image[None]))
-            votes = fuse_votes(
-                output.displacements_mm[0].numpy(), output.presence[0].sigmoid().numpy(), settings.cell_mm, 0.2
-            )
-            errors.append(np.linalg.norm(votes.positions_mm - points, axis=1))
-    assert np.mean(errors) < 2.0

@@ -15,7 +15,7 @@ from VertebraLabelingLib.methods.multi_view.drr import attenuation_of, drr, line
 from VertebraLabelingLib.methods.multi_view.geometry import Views, equal_views
 from VertebraLabelingLib.methods.multi_view.settings import MultiViewSettings
 
-from training.drr_bench import Seconds, ball, ball_integrals, measure, project, rtk_projector
+from training.drr_bench import CENTRAL, Seconds, ball, ball_integrals, measure, project, rtk_projector
 
 SETTINGS = MultiViewSettings(spacing_mm=2.0, image_hw=(72, 48), pixel_mm=2.0)
 
@@ -44,9 +44,11 @@ def test_the_integrals_of_a_ball_are_its_chords(source_mm: float):
     views, centre_mm, radius_mm = equal_views(settings, 5, 0.1), (25.0, -6.0, 9.0), 45.0
     images = line_integrals(batch(ball((112, 80, 84), 1.5, centre_mm, radius_mm)), views)[0, :, 0].numpy()
     chords_mm = ball_integrals(views, centre_mm, radius_mm)
-    errors = np.abs(images - chords_mm) / (2 * radius_mm)
-    assert errors[chords_mm > radius_mm].max() < 0.01
-    assert errors.mean() < 0.001
+    errors_mm, diameter_mm = np.abs(images - chords_mm), 2 * radius_mm
+    assert errors_mm[chords_mm > radius_mm].max() < 0.01 * diameter_mm
+    assert errors_mm.mean() < 0.001 * diameter_mm
+    central = chords_mm > CENTRAL * diameter_mm
+    assert (errors_mm[central] / chords_mm[central]).max() < 0.01, "of each ray's own chord; the rim is blurred"
 
 
 def test_an_even_block_is_measured_exactly_along_oblique_rays_too():
@@ -155,7 +157,7 @@ def test_hounsfield_units_become_attenuation_in_each_range():
 
 def test_the_network_input_is_standardised_over_what_is_seen():
     hu = torch.full((1, 30, 20, 24), -1000.0)
-    hu[:, 5:25, 4:16, 6:18] = torch.empty(20, 12, 12).uniform_(0, 1200)
+    hu[:, 5:25, 4:16, 6:18] = torch.empty(20, 12, 12).uniform_(0, 1200, generator=torch.Generator().manual_seed(5))
     images = drr(hu, equal_views(SETTINGS, 3), SETTINGS)
     assert images.shape == (1, 3, 2, 72, 48)
     integrals = line_integrals(attenuation_of(hu, SETTINGS), equal_views(SETTINGS, 3))
@@ -197,7 +199,7 @@ def test_wrong_windows_are_refused():
 
 def test_the_bench_says_what_is_missing_without_its_reference(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "itk", None)
-    with pytest.raises(UsageError, match="pip install itk-rtk"):
+    with pytest.raises(UsageError, match=r"pip install .*\[bench\]"):
         rtk_projector(1)
 
 

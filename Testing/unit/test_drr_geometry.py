@@ -39,9 +39,12 @@ def test_what_is_nearer_to_the_source_is_seen_larger():
     assert far == pytest.approx(np.array([15, 20]) / 1.2)
 
 
-def test_magnification_is_that_of_the_axis_on_the_detector():
-    assert SETTINGS.magnification == pytest.approx(1.5)
-    assert paper().magnification == pytest.approx(2.0)
+def test_the_detector_distance_changes_what_a_pixel_of_the_detector_measures_and_no_image():
+    assert SETTINGS.detector_pixel_mm == pytest.approx(2.0 * 1.5)
+    assert paper().detector_pixel_mm == pytest.approx(2.0), "as in the authors' code"
+    far = replace(SETTINGS, axis_detector_mm=900.0)
+    points = random_points()
+    assert np.array_equal(equal_views(far).project(points), equal_views(SETTINGS).project(points))
 
 
 def test_views_are_equally_spaced_from_the_first_on():

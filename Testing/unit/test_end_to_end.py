@@ -15,8 +15,9 @@ from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.labelling import LabelledPoint
 from VertebraLabelingLib.core.readers import read_scan
 from VertebraLabelingLib.core.scan import Scan
+from VertebraLabelingLib.engines.device import choose_engine
 from VertebraLabelingLib.engines.weights import MANIFEST_NAME, MODELS_FOLDER
-from VertebraLabelingLib.methods.registry import DEFAULT_METHOD, METHODS, load_method, models_of
+from VertebraLabelingLib.methods.registry import DEFAULT_METHOD, MEMBERS, load_method, models_of, used_methods
 
 
 def require_registered(model: str) -> None:
@@ -26,11 +27,12 @@ def require_registered(model: str) -> None:
         pytest.skip(f"the weights of '{model}' are not registered in {MODELS_FOLDER} yet")
 
 
-def label(ct: Path, folder: Path) -> tuple[LabelledPoint, ...]:
+def label(ct: Path, folder: Path, method: str = DEFAULT_METHOD) -> tuple[LabelledPoint, ...]:
     """Points of a run with all outputs on the CPU; they lie in the volume, all files tell the same."""
     markups, table, verse, picture = (folder / f"out{suffix}" for suffix in (".mrk.json", ".csv", "_ctd.json", ".png"))
     files = ["--output", markups, "--csv", table, "--verse", verse, "--preview", picture]
-    assert predict.main(["label", str(ct), *map(str, files), "--device", "cpu", "--quiet"]) == 0
+    options = ["--method", method, "--device", "cpu", "--quiet"]
+    assert predict.main(["label", str(ct), *map(str, files), *options]) == 0
     assert {path.name for path in folder.iterdir()} == {
         "out.mrk.json", "out.csv", "out_ctd.json", "out.png", "out.run.json",
     }  # fmt: skip
@@ -39,7 +41,8 @@ def label(ct: Path, folder: Path) -> tuple[LabelledPoint, ...]:
     require_same(points, read_points(table), read_points(verse, geometry))
     require_plausible(points, geometry)
     record = json.loads((folder / "out.run.json").read_text(encoding="utf-8"))
-    assert record["settings"]["weights_sha256"].keys() == {DEFAULT_METHOD, "corridor"}
+    members = used_methods(method, choose_engine("auto"))
+    assert record["settings"]["weights_sha256"].keys() == {model for member in members for model in models_of(member)}
     return points
 
 
@@ -70,7 +73,7 @@ def mean_hu_around(scan: Scan, point_lps_mm: np.ndarray, radius_mm: float = 5.0)
     return float(scan.hu[tuple(slice(a, b) for a, b in zip(low, high, strict=True))][inside].mean())
 
 
-@pytest.mark.parametrize("model", METHODS)
+@pytest.mark.parametrize("model", MEMBERS)
 def test_shipped_weights_fit_this_version(model):
     require_registered(model)
     require_registered("corridor")
@@ -98,3 +101,19 @@ def test_a_real_scan_is_labelled_with_points_in_bone(shared_data, tmp_path):
     assert len(points) >= 5
     in_bone = [mean_hu_around(scan, point) > 50 for point in positions(points)]
     assert np.mean(in_bone) > 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("method", "least_found", "least_named"),
+    [("multi-view", 0.55, 0.75), ("global-to-local", 0.55, 0.75), ("ensemble", 0.9, 0.9)],
+)
+def test_the_other_methods_name_a_real_chest(method, least_found, least_named, shared_data, tmp_path):
+    """C6-T12 of split val (Lung-PET-CT-Dx, TCIA): shares of the vertebrae, named as the VerSe metric counts."""
+    points = label(shared_data / "ct" / "lungdx-a0001.nii.gz", tmp_path, method)
+    truth = read_points(shared_data / "annotations" / "lungdx-a0001.csv")
+    distances = np.linalg.norm(positions(truth)[:, None] - positions(points), axis=-1)
+    same_level = np.array([[point.level == true.level for point in points] for true in truth])
+    assert np.mean(distances.min(axis=1) < 10) >= least_found
+    assert np.mean((same_level & (distances < 20)).any(axis=1)) >= least_named

@@ -24,6 +24,7 @@ pytest.importorskip("torch")
 from VertebraLabelingLib import predict
 from VertebraLabelingLib.core.errors import ModelError
 from VertebraLabelingLib.core.formats import read_points
+from VertebraLabelingLib.core.labelling import positions_of
 from VertebraLabelingLib.core.prepare import AIR_HU, prepare
 from VertebraLabelingLib.core.windows import crop
 from VertebraLabelingLib.engines import onnx_network
@@ -38,8 +39,11 @@ from VertebraLabelingLib.engines.weights import (
 from VertebraLabelingLib.methods import corridor, global_to_local, integral_regression, sites
 from VertebraLabelingLib.methods.integral_regression.settings import IntegralSettings, normaliser
 from VertebraLabelingLib.methods.intensity import normalise
+from VertebraLabelingLib.methods.refinement.refine import load_shipped
+from VertebraLabelingLib.methods.registry import MEMBERS, method_of
 from VertebraLabelingLib.methods.sites.reading import find_sites
 from VertebraLabelingLib.methods.sites.settings import SitesSettings
+from VertebraLabelingLib.pipeline import label_scan
 
 BUILD = {
     "corridor": corridor.curve.build_network,
@@ -48,7 +52,8 @@ BUILD = {
     "global-to-local": global_to_local.method.build_network,
 }
 LIBRARY = Path(predict.__file__).parents[1]
-# torch's GroupNorm adds up in single precision where the channels lie last, as on the CPU they do
+FUSED_VOXEL_TOLERANCE = 1e-3
+# of raw maps; torch's GroupNorm adds up in single precision where the channels lie last, as on the CPU they do
 VOXEL_TOLERANCE = 5e-3
 LOGIT_TOLERANCE = 5e-3
 # displacements are mm on a grid of 4 mm
@@ -122,6 +127,29 @@ def test_convolutions_of_onednn_give_what_those_of_torch_give(model):
     assert set(module.state_dict()) == kept, "a network that is being trained must stay as it is"
 
 
+@pytest.mark.parametrize("method", MEMBERS)
+def test_both_engines_put_the_fused_points_in_the_same_place(method):
+    """What the user gets: every shipped network, windows fused, named; to a thousandth of the network's voxel."""
+    weights, scan = load_model(method), small_phantom().scan
+    by_torch, by_onnx = (
+        label_scan(scan, method_of(weights, engine=engine)).labelling.points for engine in ("torch", "onnx")
+    )
+    assert [point.level for point in by_onnx] == [point.level for point in by_torch]
+    assert len(by_torch) >= 3
+    same, expected = positions_of(by_onnx), positions_of(by_torch)
+    tolerance_mm = FUSED_VOXEL_TOLERANCE * weights.metadata["network"]["spacing_mm"]
+    np.testing.assert_allclose(same, expected, rtol=0, atol=tolerance_mm)
+
+
+def test_both_engines_refine_to_the_same_place():
+    phantom = small_phantom()
+    start = np.array(list(phantom.centroids.values())) + [2.0, -2.0, 1.0]
+    by_torch, by_onnx = (load_shipped(engine=engine).positions(phantom.scan, start) for engine in ("torch", "onnx"))
+    assert np.abs(by_torch - start).max() > 1.0, "nothing was refined"
+    spacing_mm = load_model("refinement").metadata["network"]["spacing_mm"]
+    np.testing.assert_allclose(by_onnx, by_torch, rtol=0, atol=FUSED_VOXEL_TOLERANCE * spacing_mm)
+
+
 def test_both_engines_find_the_same_sites():
     weights = load_model("sites")
     settings = SitesSettings.from_metadata(weights.metadata["network"])
@@ -132,7 +160,7 @@ def test_both_engines_find_the_same_sites():
         found.append(find_sites(expit(maps["centre"][0]), maps["integral"][0], settings))
     (positions, scores), (same_positions, same_scores) = found
     assert len(positions) >= 3
-    assert np.abs(positions - same_positions).max() <= VOXEL_TOLERANCE * settings.centre_spacing_mm
+    assert np.abs(positions - same_positions).max() <= FUSED_VOXEL_TOLERANCE * settings.spacing_mm
     np.testing.assert_allclose(scores, same_scores, atol=1e-4)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
-from VertebraLabelingLib.core.errors import CancelledError, NothingFoundError
+from VertebraLabelingLib.core.errors import CancelledError, NothingFoundError, UsageError
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.labelling import Evidence
 from VertebraLabelingLib.core.progress import silent
@@ -18,13 +18,15 @@ from VertebraLabelingLib.engines.weights import load_model
 from VertebraLabelingLib.methods.ensemble import Ensemble
 from VertebraLabelingLib.methods.ensemble.fusing import LEAST_FUSED_SCORE
 from VertebraLabelingLib.methods.ensemble.fusing import fuse as fuse_in
-from VertebraLabelingLib.methods.ensemble.measured import TRUST
+from VertebraLabelingLib.methods.ensemble.measured import TRUSTS
+from VertebraLabelingLib.methods.ensemble.method import trust_in
 from VertebraLabelingLib.methods.ensemble.trust import BORDER_MM, Trust, regions_of
 from VertebraLabelingLib.methods.level_evidence import level_log_probs, tempered
-from VertebraLabelingLib.methods.registry import MEMBERS
+from VertebraLabelingLib.methods.registry import MEMBERS, PAPER_METHODS
 
 SCAN = Scan(np.full((4, 4, 4), -1000.0, np.float32), Geometry((4, 4, 4), (200.0, 200.0, 200.0), (-300.0,) * 3), "scan")
 COLUMN = [Level.T10, Level.T11, Level.T12, Level.L1, Level.L2, Level.L3]
+TRUST = TRUSTS[0]
 PLACES = np.array([[0.0, 0.0, -30.0 * n] for n in range(len(COLUMN))])
 WIDE = Geometry((1000, 1000, 1000), (1.0, 1.0, 1.0), (-500.0, -500.0, -500.0))
 FAIR = Trust(
@@ -243,10 +245,27 @@ def test_the_hashes_of_all_members_are_in_the_record():
 def test_every_member_has_its_trust_and_the_default_one_counts_in_full():
     assert set(TRUST) == set(MEMBERS)
     assert (TRUST["sites"].presence, TRUST["sites"].alone, TRUST["sites"].names) == (1, 1, 1)
-    for trust in TRUST.values():
+    for trust in (of_it for trusts in TRUSTS for of_it in trusts.values()):
         shares = [trust.share, trust.chance, trust.border_chance, *trust.recall]
         assert all(0 < share < 1 for share in shares) and all(mm > 0 for mm in trust.error_mm)
         assert all(0 <= n <= 1 for n in (trust.presence, trust.alone, trust.names, trust.place))
+
+
+def test_some_members_alone_are_trusted_as_measured_without_the_others():
+    papers = trust_in(PAPER_METHODS)
+    assert set(papers) == set(PAPER_METHODS) and papers is not TRUST
+    assert [t.presence for t in papers.values()].count(1.0) >= 1, "one of them leads"
+    assert trust_in(MEMBERS) is trust_in(["sites", "multi-view"]) is TRUST
+
+
+def test_members_can_be_chosen():
+    found = {"sites": column(COLUMN), "multi-view": Evidence.nothing(), "global-to-local": column(COLUMN, PLACES + 2.0)}
+    ensemble = Ensemble([Member(name, evidence, {name: "x"}) for name, evidence in found.items()])
+    chosen = ensemble.variant(members=["global-to-local"])
+    assert chosen.weights_sha256 == {"global-to-local": "x"}
+    assert np.allclose(chosen.find(SCAN, silent).positions_lps_mm, PLACES + 2.0)
+    with pytest.raises(UsageError, match="no member 'integral-regression'"):
+        ensemble.variant(members=["integral-regression"])
 
 
 def test_levels_that_a_member_knows_nothing_of_are_no_numbers_of_infinity():

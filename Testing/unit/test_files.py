@@ -5,6 +5,7 @@ import pytest
 import SimpleITK as sitk
 from VertebraLabelingLib.core.errors import UsageError
 from VertebraLabelingLib.core.files import atomic_write, require_writable_folder
+from VertebraLabelingLib.core.temporary import temporary_folder
 
 
 def test_file_appears_only_when_the_block_ends(tmp_path):
@@ -12,7 +13,7 @@ def test_file_appears_only_when_the_block_ends(tmp_path):
     with atomic_write(target) as temporary:
         temporary.write_text("new")
         assert not target.exists()
-        assert temporary.parent == tmp_path
+        assert temporary.is_relative_to(tmp_path)
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -34,6 +35,16 @@ def test_temporary_name_keeps_the_suffix_by_which_the_format_is_chosen(tmp_path)
         assert temporary.name.endswith(".nii.gz")
         sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 3, 4), np.int16)), str(temporary))
     assert target.read_bytes()[:2] == b"\x1f\x8b"
+
+
+def test_what_a_killed_program_has_left_is_removed(tmp_path):
+    with temporary_folder(tmp_path) as folder:
+        left = folder.with_name(f"{folder.name}0")
+        left.mkdir()
+        with atomic_write(tmp_path / "a.txt") as temporary:
+            temporary.write_text("new")
+        assert folder.exists() and not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_missing_folder_and_folder_in_place_of_the_file_are_usage_errors(tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from one_by_one import OneByOne
 
 torch = pytest.importorskip("torch")
 
@@ -15,10 +16,12 @@ from VertebraLabelingLib.core.geometry import Geometry  # noqa: E402
 from VertebraLabelingLib.core.progress import silent  # noqa: E402
 from VertebraLabelingLib.core.scan import Scan  # noqa: E402
 from VertebraLabelingLib.engines.weights import load_model, load_weights, save_weights  # noqa: E402
+from VertebraLabelingLib.methods.corridor import load_corridor  # noqa: E402
 from VertebraLabelingLib.methods.displacement.votes import cell_centres_mm, fuse_votes  # noqa: E402
 from VertebraLabelingLib.methods.global_to_local import GlobalToLocal, load  # noqa: E402
 from VertebraLabelingLib.methods.global_to_local.method import CONFIGURATIONS, build_network  # noqa: E402
 from VertebraLabelingLib.methods.global_to_local.settings import GlobalToLocalSettings  # noqa: E402
+from VertebraLabelingLib.methods.refinement.settings import RefinementSettings  # noqa: E402
 
 from training.sampling import Window  # noqa: E402
 from training.tasks import make_task  # noqa: E402
@@ -142,24 +145,21 @@ def scan_with_two_bright_spots() -> Scan:
     return Scan(hu, GRID)
 
 
-class SeesBrightSpots:
+class SeesBrightSpots(OneByOne):
     """T9 and T10 are the spots of 600 and 900 HU of a window; `logit` where they are, nothing elsewhere."""
 
-    device = "cpu"
-
     def __init__(self, logit: float = 4.0):
-        self.logit, self.windows = logit, 0
+        self.logit = logit
 
-    def __call__(self, image):
-        self.windows += 1
-        cells = [n // 4 for n in image.shape[2:]]
+    def answer(self, window):
+        cells = [n // 4 for n in window.shape[1:]]
         displacements, presence = np.zeros((26, 3, *cells)), np.full((26, *cells), -9.0)
         for level, value in ((Level.T9, 0.6), (Level.T10, 0.9)):
-            for index in np.argwhere(np.abs(image[0, 0] - value) < 0.01):
+            for index in np.argwhere(np.abs(window[0] - value) < 0.01):
                 offsets = ((index + 0.5) * 4.0)[:, None, None, None] - cell_centres_mm(cells, 16.0)
                 displacements[channel(level)] = offsets
                 presence[channel(level)] = np.where((np.abs(offsets) <= 16).all(0), self.logit, -9.0)
-        return {"displacements_mm": displacements[None], "presence": presence[None]}
+        return {"displacements_mm": displacements, "presence": presence}
 
 
 def spine_of(scan: Scan) -> np.ndarray:
@@ -167,8 +167,8 @@ def spine_of(scan: Scan) -> np.ndarray:
     return GRID.lps_from_index_zyx(np.stack([z, np.full(40, 10), np.full(40, 12)], axis=1))
 
 
-def method_with(network, config: str = "default", refinement=None) -> GlobalToLocal:
-    return GlobalToLocal(network, TINY, spine_of, refinement, CONFIGURATIONS[config])
+def method_with(network, config: str = "default", local=()) -> GlobalToLocal:
+    return GlobalToLocal(network, TINY, spine_of, local, CONFIGURATIONS[config])
 
 
 @pytest.mark.parametrize("config", ["default", "paper"])
@@ -184,13 +184,15 @@ def test_votes_of_windows_become_levels_in_the_patient(config):
 
 def test_the_local_stage_moves_the_candidates():
     class MovesUp:
-        def positions(self, scan, positions, progress, may_meet):
-            assert may_meet and np.isfinite(positions).all()
-            return positions + [0.0, 0.0, 3.0]
+        settings = RefinementSettings()
+
+        def moved(self, piece, position):
+            np.testing.assert_allclose(piece.to_frame(self.settings.extent_zyx_mm / 2), position, atol=1.01)
+            return position + [0.0, 0.0, 3.0]
 
     scan = scan_with_two_bright_spots()
     before = method_with(SeesBrightSpots()).find(scan, silent)
-    after = method_with(SeesBrightSpots(), refinement=MovesUp()).find(scan, silent)
+    after = method_with(SeesBrightSpots(), local=[MovesUp()]).find(scan, silent)
     np.testing.assert_allclose(after.positions_lps_mm - before.positions_lps_mm, [[0, 0, 3.0]] * 2, atol=1e-9)
     np.testing.assert_array_equal(after.level_log_probs, before.level_log_probs)
 
@@ -220,7 +222,7 @@ def test_weights_load_with_the_local_stage_and_name_all_that_is_used(tmp_path):
     network = TASK.build_network()
     values = {"model": TASK.model_id, "network": TASK.metadata()}
     sha256 = save_weights(tmp_path / "weights.npz", network.state_dict(), values)
-    weights, corridor = load_weights(tmp_path / "weights.npz"), load_model("corridor")
+    weights, corridor = load_weights(tmp_path / "weights.npz"), load_corridor(load_model("corridor"), "cpu")
     method = load(weights, corridor, "cpu", "default")
     assert set(method.weights_sha256) == {"global-to-local", "corridor", "refinement"}
     assert method.weights_sha256["global-to-local"] == sha256

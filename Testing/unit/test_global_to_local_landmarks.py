@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from VertebraLabelingLib.core.errors import CancelledError
-from VertebraLabelingLib.methods.displacement.patches import Patches, Piece
-from VertebraLabelingLib.methods.displacement.settings import DisplacementSettings
-from VertebraLabelingLib.methods.displacement.votes import cell_centres_mm, fuse_votes
-from VertebraLabelingLib.methods.global_to_local.landmarks import GlobalStage, Image, Landmarks
-from VertebraLabelingLib.methods.refinement.local import Limits, LocalStage, network_input
-from VertebraLabelingLib.methods.refinement.settings import RefinementSettings
+from one_by_one import OneByOne
+
+torch = pytest.importorskip("torch")
+
+from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
+from VertebraLabelingLib.core.errors import CancelledError  # noqa: E402
+from VertebraLabelingLib.engines.network import TorchNetwork  # noqa: E402
+from VertebraLabelingLib.methods.displacement.patches import Patches, Piece  # noqa: E402
+from VertebraLabelingLib.methods.displacement.settings import DisplacementSettings  # noqa: E402
+from VertebraLabelingLib.methods.displacement.votes import cell_centres_mm, fuse_votes  # noqa: E402
+from VertebraLabelingLib.methods.global_to_local.landmarks import GlobalStage, Image, Landmarks  # noqa: E402
+from VertebraLabelingLib.methods.refinement.local import Limits, LocalStage, network_input  # noqa: E402
+from VertebraLabelingLib.methods.refinement.settings import RefinementSettings  # noqa: E402
+
+from training import data  # noqa: E402
+from training.loop import load_averaged, train  # noqa: E402
+from training.sampling import WindowSettings  # noqa: E402
+from training.settings import RunSettings  # noqa: E402
+from training.tasks.landmarks import LandmarkTask  # noqa: E402
 
 SPACING_MM = {2: (1.1, 0.7), 3: (2.0, 1.5, 1.2)}
 SHAPE = {2: (82, 130), 3: (32, 44, 54)}
@@ -28,40 +42,35 @@ def blobs(dimensions: int) -> Image:
     return Image(np.exp(-np.min(squares, 0) / (2 * BLOB_MM**2)).astype(np.float32), SPACING_MM[dimensions])
 
 
-class KnowsGlobally:
+class KnowsGlobally(OneByOne):
     """Every cell points to all landmarks, `off_mm` beside them; those it is told to miss are present nowhere."""
-
-    device = "cpu"
 
     def __init__(self, settings: DisplacementSettings, points: np.ndarray, off_mm: float = 0.0, missed=()):
         self.settings, self.points, self.off_mm, self.missed = settings, points, off_mm, list(missed)
 
-    def __call__(self, image):
-        cells = [n // self.settings.cell_pixels for n in image.shape[2:]]
+    def answer(self, window):
+        cells = [n // self.settings.cell_pixels for n in window.shape[1:]]
         targets = (self.points + self.off_mm).reshape(*self.points.shape, *[1] * len(cells))
         displacements = targets - cell_centres_mm(cells, self.settings.cell_mm)
         present = (np.abs(displacements) <= self.settings.cell_mm).all(1)
         present[self.missed] = False
-        return {"displacements_mm": displacements[None], "presence": np.where(present, 9.0, -9.0)[None]}
+        return {"displacements_mm": displacements, "presence": np.where(present, 9.0, -9.0)}
 
 
-class SeesBrightest:
+class SeesBrightest(OneByOne):
     """Every cell points to the centre of mass of what is bright near the middle."""
 
-    device = "cpu"
-
     def __init__(self, settings: RefinementSettings):
-        self.settings, self.calls = settings, 0
+        self.settings = settings
 
-    def __call__(self, image):
-        self.calls += 1
+    def answer(self, window):
         network = self.settings.network
-        weight = np.clip(image[0, 0] + 0.6, 0, None)
+        weight = np.clip(window[0] + 0.6, 0, None)
         centres = cell_centres_mm(weight.shape, self.settings.spacing_mm)
         target = (centres * weight).reshape(network.dimensions, -1).sum(1) / weight.sum()
         cells = [n // network.cell_pixels for n in weight.shape]
         displacements = target.reshape(-1, *[1] * len(cells)) - cell_centres_mm(cells, network.cell_mm)
-        return {"displacements_mm": displacements[None, None], "presence": np.full((1, 1, *cells), 9.0)}
+        return {"displacements_mm": displacements[None], "presence": np.full((1, *cells), 9.0)}
 
 
 def oracle(dimensions: int, off_mm: float = 0.0, missed=(), threshold: float = 0.5) -> GlobalStage:
@@ -108,15 +117,15 @@ def test_the_local_stage_corrects_the_global_one(dimensions, each_its_own):
     stages = [local(dimensions) for _ in range(count if each_its_own else 1)]
     found = Landmarks(oracle(dimensions, off_mm=2.5), stages).find(blobs(dimensions))
     assert np.abs(found.positions_lps_mm - POINTS[dimensions]).max() < 0.4
-    calls = 2 if each_its_own else 2 * count  # each window and its mirror
-    assert [stage.network.calls for stage in stages] == [calls] * len(stages)
+    windows = 2 if each_its_own else 2 * count  # each and its mirror
+    assert [stage.network.windows for stage in stages] == [windows] * len(stages)
 
 
 def test_what_is_not_seen_has_no_position_and_no_local_stage():
     stages = [local(2) for _ in POINTS[2]]
     found = Landmarks(oracle(2, missed=[1]), stages).find(blobs(2))
     assert np.isnan(found.positions_lps_mm[1]).all() and np.isfinite(found.positions_lps_mm[[0, 2]]).all()
-    assert [stage.network.calls for stage in stages] == [2, 0, 2]
+    assert [stage.network.windows for stage in stages] == [2, 0, 2]
 
 
 def test_windows_vote_together_and_the_one_that_has_the_landmark_in_its_middle_weighs_most():
@@ -197,39 +206,42 @@ def local_example(landmark: int, rng: np.random.Generator) -> tuple[np.ndarray, 
     return network_input(values, LOCAL), points[landmark : landmark + 1] - corner
 
 
-def learnt(settings: DisplacementSettings, example, steps: int):
-    """A network trained on what `example` draws, and what runs it."""
-    torch = pytest.importorskip("torch")
-    from VertebraLabelingLib.engines.network import TorchNetwork
-    from VertebraLabelingLib.methods.displacement.network import DisplacementNet
+class PlaneTask(LandmarkTask):
+    """Learns what `example` draws, whatever the case."""
 
-    from training.displacement import displacement_loss, displacement_targets
+    model_id, windows = "planes", WindowSettings((1, 1, 1), 1.0)
 
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    network = DisplacementNet(settings)
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps)
-    for _ in range(steps):
-        images, points = zip(*(example(rng) for _ in range(8)), strict=True)
-        cells = [n // settings.cell_pixels for n in images[0].shape[1:]]
-        targets = [displacement_targets(p, cells, settings.cell_mm, settings.presence_reach) for p in points]
-        displacements, present = (torch.tensor(np.stack(values)).float() for values in zip(*targets, strict=True))
-        losses = displacement_loss(network(torch.tensor(np.stack(images))), displacements, present)
-        optimizer.zero_grad()
-        (0.2 * losses["displacement"] + losses["presence"]).backward()
-        optimizer.step()
-        schedule.step()
-    return TorchNetwork(network)
+    def __init__(self, landmarks: DisplacementSettings, example) -> None:
+        super().__init__(landmarks)
+        self.example = example
+
+    def sample(self, window, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        image, points = self.example(rng)
+        return {"image": torch.from_numpy(image), **self.targets(image.shape[1:], points)}
 
 
-def test_three_landmarks_of_a_plane_are_learnt_and_the_local_stage_lowers_the_error():
-    globally = Patches(learnt(GLOBAL, global_example, 200), GLOBAL, least_presence=0.1, radius_mm=6.0)
+@pytest.fixture
+def learn(tmp_path, monkeypatch):
+    """Trains, in the loop of all networks, a network on what an example draws; returns what runs it."""
+    case = SimpleNamespace(weight=1.0, levels=np.array([Level.L1]))
+    monkeypatch.setattr(data, "draw_window", lambda *_: None)
+
+    def learn(landmarks: DisplacementSettings, example, steps: int) -> TorchNetwork:
+        task = PlaneTask(landmarks, example)
+        run = RunSettings(steps=steps, batch=8, rate=1e-2, warm_up=0.3, workers=0)
+        network = task.build_network()
+        load_averaged(network, train(task, [case], run, tmp_path / f"{len(list(tmp_path.iterdir()))}"))
+        return TorchNetwork(network)
+
+    return learn
+
+
+def test_three_landmarks_of_a_plane_are_learnt_and_the_local_stage_lowers_the_error(learn):
+    globally = Patches(learn(GLOBAL, global_example, 200), GLOBAL, least_presence=0.1, radius_mm=6.0)
     coarse = Landmarks(GlobalStage(globally, lambda values: values[None], threshold=0.1))
     limits = Limits(most_spread_mm=4.0, most_move_mm=6.0, closest=0.0)
     stages = [
-        LocalStage(learnt(LOCAL.network, lambda rng, n=n: local_example(n, rng), 60), LOCAL, limits=limits)
+        LocalStage(learn(LOCAL.network, lambda rng, n=n: local_example(n, rng), 60), LOCAL, limits=limits)
         for n in range(3)
     ]
     both = Landmarks(coarse.global_stage, stages)

@@ -15,7 +15,7 @@ from VertebraLabelingLib.core.labelling import Evidence
 from training import leave_out
 from training.case_scores import judged
 from training.cases import Case
-from training.leave_out import folds_by_patient, is_torso, run_base, run_fold
+from training.leave_out import folds_by_patient, is_torso, run_base, run_fold, torso_to_learn
 from training.settings import Configuration
 
 
@@ -67,11 +67,15 @@ def test_nothing_learns_from_whom_it_is_judged_on(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(leave_out, "train", record)
     configuration = Configuration(task="sites")
-    base = run_base(configuration, CASES, tmp_path)
+    base = run_base(configuration, CASES, tmp_path / "base")
     run_fold(configuration, CASES, [CASES[0]], tmp_path / "fold", base)
     assert learnt[0] == {"none", "neck-001", "neck-003", "phantom-0"}
     # the other scan of the same patient is left out as well
     assert learnt[1] == {"b", "c", "c-legs", "none", "neck-001", "neck-003", "phantom-0"}
+
+
+def test_scores_are_calibrated_on_torso_scans_that_the_fold_learns() -> None:
+    assert [case.id for case in torso_to_learn(CASES, [CASES[0]])] == ["b", "c"]
 
 
 def test_a_finished_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -79,7 +83,7 @@ def test_a_finished_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (tmp_path / "base").mkdir()
     for name in ("last.ckpt", "finished"):
         (tmp_path / "base" / name).touch()
-    assert run_base(Configuration(task="sites"), CASES, tmp_path) == tmp_path / "base" / "last.ckpt"
+    assert run_base(Configuration(task="sites"), CASES, tmp_path / "base") == tmp_path / "base" / "last.ckpt"
 
 
 def test_a_case_is_judged_by_its_own_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -179,18 +179,18 @@ def test_the_number_of_views_is_a_choice(views: int) -> None:
     assert method_for(oracle, centres, views=views).find(scan, silent).scores == pytest.approx(evidence.scores)
 
 
-def test_without_a_vote_and_without_order_one_view_decides() -> None:
-    """With a third of the names wrong in every view, voting and numbering earn their keep."""
+def test_the_numbering_mends_what_either_vote_gets_wrong() -> None:
+    """With most names wrong in every view."""
     scan, centres, levels = of_phantom(neck_phantom())
 
     def right(**changes: bool) -> int:
-        method = method_for(Oracle(renamed=0.35), centres, "paper").variant(**changes)
+        method = method_for(Oracle(renamed=0.6), centres, "paper").variant(**changes)
         evidence = method.find(scan, silent)
         order = np.argsort(-evidence.positions_lps_mm[:, 2])
         return int((evidence.level_log_probs[order].argmax(1) == levels).sum())
 
-    alone, voted, numbered = right(voting=False, correct=False), right(correct=False), right()
-    assert alone < voted <= numbered == len(levels)
+    bagged, voted, numbered = right(voting=False, correct=False), right(correct=False), right()
+    assert bagged <= voted < numbered == len(levels)
 
 
 @pytest.mark.parametrize(("counts", "kept"), [([3, 4, 3, 5], [0, 2]), ([3, 4, 4, 3], [1, 2]), ([0, 0, 2], [0, 1])])
@@ -222,7 +222,7 @@ def test_windows_that_overlap_name_a_point_together_the_more_the_more_central_it
         np.testing.assert_allclose(names[:, 3], [1, 0.75, 0.5, 0.25, 0], atol=1e-6)
         np.testing.assert_allclose(names[:, 9], [0, 0.25, 0.5, 0.75, 1], atol=1e-6)
     else:
-        assert names[[0, -1]].argmax(1).tolist() == [3, 9] and names.max(1) == pytest.approx(1)
+        np.testing.assert_allclose(names[:, 3], [1, 0.5, 0.5, 0.5, 0], atol=1e-6)
 
 
 def test_scores_are_calibrated_and_names_are_not_touched() -> None:

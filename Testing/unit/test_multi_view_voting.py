@@ -8,7 +8,7 @@ from heat_maps import COLUMN_ZYX_MM, SETTINGS, level_logits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from VertebraLabelingLib.methods.multi_view.geometry import equal_views
-from VertebraLabelingLib.methods.multi_view.voting import best_view, consecutive, read_levels, view_weights, vote
+from VertebraLabelingLib.methods.multi_view.voting import bagged, consecutive, read_levels, view_weights, vote
 
 pytest.importorskip("torch")
 
@@ -42,20 +42,20 @@ def test_no_points_have_no_votes() -> None:
     views = equal_views(SETTINGS, 3)
     probabilities, seen = read_levels(np.zeros((3, 26, 96, 56), np.float32), views, np.empty((0, 3)))
     weights = view_weights(probabilities, seen)
-    assert vote(probabilities, weights, seen).shape == best_view(probabilities, weights, seen).shape == (0, 26)
+    assert vote(probabilities, weights, seen).shape == bagged(probabilities, seen).shape == (0, 26)
     assert consecutive(np.empty((0, 26))).shape == (0,)
 
 
 def test_a_view_weighs_what_its_names_are_worth_as_a_sequence() -> None:
-    """A perfect run counts 1, one step that repeats a level counts alpha / beta, and only what it sees counts."""
-    names = np.stack([rows([3, 4, 5, 6]), rows([3, 4, 4, 5]), rows([3, 4, 5, 6], 0.5), rows([3, 4, 20, 6])])
+    """The first vertebra counts 1, each that follows beta = 0.8, one beside its level alpha = 0.1; over 0.8 n."""
+    names = np.stack([rows([3, 4, 5, 6]), rows([3, 4, 4, 6]), rows([3, 4, 5, 6], 0.5), rows([3, 4, 20, 6])])
     seen = np.ones((4, 4), bool)
     seen[3, 2] = False
-    run, repeated, unsure, unseen = view_weights(names, seen)
-    assert run == pytest.approx(1)
-    assert repeated == pytest.approx((3 + 0.1 / 0.8) / 4)
-    assert unsure == pytest.approx(0.5)
-    assert unseen == pytest.approx((2 + 0.1 / 0.8) / 3)
+    run, beside, unsure, unseen = view_weights(names, seen)
+    assert run == pytest.approx((1 + 3 * 0.8) / 3.2)
+    assert beside == pytest.approx((1 + 2 * 0.8 + 0.1) / 3.2)
+    assert unsure == pytest.approx(run / 2)
+    assert unseen == pytest.approx((1 + 0.8 + 0.1) / 2.4), "what it does not see is left out, and 6 is beside 5"
 
 
 def test_voting_is_the_weighted_mean_over_the_views_that_see_a_point() -> None:
@@ -74,21 +74,23 @@ def test_votes_are_probabilities(views: int, points: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     names = rng.dirichlet(np.ones(26), (views, points))
     seen, weights = rng.random((views, points)) < 0.6, rng.random(views) * (rng.random(views) < 0.8)
-    for chosen in (vote, best_view):
-        voted = chosen(names, weights, seen)
+    for voted in (vote(names, weights, seen), bagged(names, seen)):
         assert (voted >= 0).all()
         np.testing.assert_allclose(voted.sum(1), 1)
 
 
-def test_the_best_view_alone_names_what_it_sees_and_the_next_best_the_rest() -> None:
-    names = np.stack([rows([3, 4]), rows([8, 9]), rows([13, 14])])
-    seen = np.array([[True, True], [True, False], [True, True]])
-    chosen = best_view(names, np.array([0.2, 0.9, 0.4]), seen)
-    assert chosen.argmax(1).tolist() == [8, 14]
+def test_bagging_takes_the_level_that_most_of_the_views_that_see_a_point_say() -> None:
+    """However sure they are, and whatever else a view says; of two as usual ones the more cranial."""
+    names = np.stack([rows([3, 4, 9], 0.3), rows([3, 8, 7], 0.3), rows([13, 8, 9])])
+    seen = np.array([[True, True, False], [True, False, True], [True, True, True]])
+    chosen = bagged(names, seen)
+    assert chosen.argmax(1).tolist() == [3, 4, 7]
+    np.testing.assert_allclose(chosen[0, [3, 13]], [2 / 3, 1 / 3])
+    np.testing.assert_allclose(bagged(names, np.zeros((3, 3), bool)), 1 / 26)
 
 
 def test_names_become_consecutive_where_most_agree() -> None:
-    """One wrong name and one repeated: the order ends at L2 and counts upwards from there."""
+    """One wrong name and one that is its neighbour's: the order ends at L2 and counts upwards from there."""
     assert consecutive(rows([15, 16, 3, 18, 18, 20], 0.9)).tolist() == [15, 16, 17, 18, 19, 20]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from one_by_one import OneByOne
 from VertebraLabelingLib import options, predict
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import CancelledError, ModelError
@@ -54,27 +55,23 @@ def brightest_mm(image: np.ndarray, settings: RefinementSettings) -> np.ndarray:
     return (centres * weight.ravel()).sum(1) / weight.sum()
 
 
-class Oracle:
+class Oracle(OneByOne):
     """Every patch points to the ball in the middle, `off_mm` (z, y, x) beside it, and knows whether it has it."""
-
-    device = "cpu"
 
     def __init__(self, settings: RefinementSettings, off_mm=(0.0, 0.0, 0.0), logit: float = 8.0, noise_mm: float = 0.0):
         self.settings, self.off_mm, self.logit, self.noise_mm = settings, np.array(off_mm), logit, noise_mm
-        self.calls = 0
 
-    def __call__(self, image):
-        self.calls += 1
+    def answer(self, window):
         network = self.settings.network
-        assert image.shape == (1, network.channels, *self.settings.window_zyx) and image.dtype == np.float32
+        assert window.shape == (network.channels, *self.settings.window_zyx) and window.dtype == np.float32
         cells = [n // network.cell_pixels for n in self.settings.window_zyx]
-        target = (brightest_mm(image[0], self.settings) + self.off_mm)[:, None, None, None]
+        target = (brightest_mm(window, self.settings) + self.off_mm)[:, None, None, None]
         displacements = target - cell_centres_mm(cells, network.cell_mm)
         present = (np.abs(displacements) <= network.presence_reach * network.cell_mm).all(0)
         noise = np.random.default_rng(0).normal(0, 1, displacements.shape) * self.noise_mm
         return {
-            "displacements_mm": (displacements + noise)[None, None].astype(np.float32),
-            "presence": np.where(present, self.logit, -8.0)[None, None].astype(np.float32),
+            "displacements_mm": (displacements + noise)[None].astype(np.float32),
+            "presence": np.where(present, self.logit, -8.0)[None].astype(np.float32),
         }
 
 

@@ -16,7 +16,7 @@ from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.engines import weights
 from VertebraLabelingLib.engines.weights import MANIFEST_NAME, MODEL_IDS, listed_models
 from VertebraLabelingLib.methods import registry
-from VertebraLabelingLib.methods.corridor import Corridor, curve, load_corridor, spine_curve
+from VertebraLabelingLib.methods.corridor import Corridor, curve
 from VertebraLabelingLib.methods.corridor.settings import CorridorSettings
 from VertebraLabelingLib.methods.registry import (
     MEMBERS,
@@ -97,7 +97,7 @@ def test_weights_of_ones_own_take_the_place_of_missing_ones(installed):
 def test_multi_view_needs_torch_and_says_so(installed):
     installed(*MODEL_IDS)
     assert not refusal("multi-view", "torch")
-    with pytest.raises(ModelError, match="pip install torch"):
+    with pytest.raises(ModelError, match="PyTorch"):
         load_method("multi-view", engine="onnx")
 
 
@@ -151,18 +151,17 @@ def test_every_method_whose_weights_are_there_is_loaded(name: str):
     assert method.name == name and method.weights_sha256 == weights_sha256(name)
 
 
-def test_the_corridor_is_loaded_once_and_finds_the_spine_of_a_scan_once(monkeypatch: pytest.MonkeyPatch):
+def test_the_corridor_finds_the_spine_of_a_scan_once(monkeypatch: pytest.MonkeyPatch):
     shared = Corridor(_Everywhere(), CorridorSettings())
-    assert load_corridor(shared, "cpu") is shared
     calls = []
     found = curve._found_curve
     monkeypatch.setattr(curve, "_found_curve", lambda *args: calls.append(1) or found(*args))
     scans = [_scan(), _scan()]
-    first, again = spine_curve(scans[0], shared), spine_curve(scans[0], shared)
+    first, again = shared.spine_curve(scans[0]), shared.spine_curve(scans[0])
     assert np.array_equal(first, again) and len(first) > 3 and len(calls) == 1
     first[:] = 0
-    assert np.array_equal(spine_curve(scans[0], shared), again), "a caller's changes stay with it"
-    spine_curve(scans[1], shared)
+    assert np.array_equal(shared.spine_curve(scans[0]), again), "a caller's changes stay with it"
+    shared.spine_curve(scans[1])
     assert len(calls) == 2
 
 

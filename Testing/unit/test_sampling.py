@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch")
 from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
 
 from training.cases import Case, read_cache  # noqa: E402
-from training.degrade import _CHAIN, degraded  # noqa: E402
+from training.degrade import _CHAIN, GAMMA_RANGE_HU, degraded, gamma  # noqa: E402
+from training.plane_view import PlaneView, draw_plane_view  # noqa: E402
 from training.sampling import WindowSettings, draw_window  # noqa: E402
 
 SETTINGS = WindowSettings((64, 48, 48), 2.0, jitter_zyx_mm=(20, 8, 8))
@@ -91,6 +92,52 @@ def test_each_degradation_keeps_shape_and_is_reproducible(degradation) -> None:
     first, second = (degradation(hu.clone(), np.random.default_rng(4)) for _ in range(2))
     assert first.shape == hu.shape and torch.isfinite(first).all() and torch.equal(first, second)
     assert not torch.equal(first, hu)
+
+
+def test_gamma_bends_the_curve_and_leaves_its_ends_and_the_order() -> None:
+    low, high = GAMMA_RANGE_HU
+    hu = torch.tensor([-1000.0, low, 40.0, 200.0, 700.0, high, 3000.0])
+    for seed in range(5):
+        out = gamma(hu, np.random.default_rng(seed))
+        torch.testing.assert_close(out[[0, 1, 5, 6]], hu[[0, 1, 5, 6]])
+        assert (out.diff() > 0).all() and (out[2:5] != hu[2:5]).all()
+        assert (out[2:5] - hu[2:5]).abs().max() < 200
+
+
+def test_a_plane_view_shows_what_is_inside_its_circle_and_before_its_line() -> None:
+    view = PlaneView(np.array([20.0, 30.0]), 15.0, np.array([0.0, 1.0]), side_mm=6.0)
+    points = np.array([[20.0, 30.0], [20.0, 34.0], [20.0, 36.0], [33.0, 30.0], [36.0, 30.0]])
+    np.testing.assert_allclose(view.depth_mm(points), [6.0, 2.0, 0.0, 2.0, -1.0])
+    shown = view.shown(torch.zeros(2, 20, 30), 2.0)
+    y, x = np.nonzero(shown[1].numpy() == 0)
+    centres = np.stack([y + 0.5, x + 0.5], axis=1) * 2.0
+    assert (view.depth_mm(centres) > 0).all()
+    assert len(centres) == pytest.approx((np.pi / 2 * 15**2 + 6 * 29.5) / 4, rel=0.05), "half a disc and a strip"
+
+
+def test_points_outside_the_plane_view_are_not_present_and_at_its_border_doubtful(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.sampling.degraded", lambda hu, rng: hu)
+    settings = replace(SETTINGS, cut_probability=0.0, plane_view_probability=1.0, jitter_zyx_mm=(20, 40, 40))
+    hidden = 0
+    for seed in range(30):
+        window = draw_window(case, settings, np.random.default_rng(seed))
+        depth = window.visible_plane.depth_mm(window.points_mm[:, 1:])
+        assert not window.present(window.points_mm)[depth <= 0].any()
+        assert window.doubtful(window.points_mm)[np.abs(depth) < 9.0].all()
+        for point in window.points_mm[window.present(window.points_mm) & (depth > 5.0)]:
+            assert window.hu[tuple((point / 2).astype(int))] > -1000
+        hidden += int((depth <= 0).sum())
+    assert hidden > 0
+
+
+def test_the_middle_of_the_window_is_in_every_circle() -> None:
+    extent = np.array([128.0, 224.0])
+    views = [draw_plane_view(extent, np.random.default_rng(seed)) for seed in range(200)]
+    assert all(view.depth_mm(extent[None] / 2)[0] > 14.9 for view in views)
+    shifts = [np.linalg.norm(view.centre_yx_mm - extent / 2) for view in views]
+    assert max(shifts) > 40.0 and 20 < sum(np.isfinite(view.side_mm) for view in views) < 100
 
 
 def test_degraded_windows_stay_within_ct_range() -> None:

@@ -13,7 +13,8 @@ from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
 from VertebraLabelingLib.core.chain import BestPaths, Chain, posterior
 from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.labelling import Evidence, Labelling
-from VertebraLabelingLib.core.sequence import SequenceSettings, build_chain, decode
+from VertebraLabelingLib.core.name_levels import CertaintySettings
+from VertebraLabelingLib.core.sequence import SequenceSettings, _with_the_mass, build_chain, decode
 from VertebraLabelingLib.core.spine_axis import steps_along_spine
 from VertebraLabelingLib.core.spine_priors import prevalence, routes, spacing_mm, successors
 
@@ -448,6 +449,26 @@ def test_without_an_anchor_the_level_is_unsure_however_clear_it_looks() -> None:
     assert result.anchors == () and not result.level_certain
 
 
+def test_a_column_without_an_anchor_may_be_off_as_a_whole_and_lists_both_neighbours() -> None:
+    levels = spine_levels(L.T4, L.T10)
+    found = evidence(column(levels), looks(levels, sharpness=20.0), 0.99)
+    sure, doubtful = (
+        decode(found, SequenceSettings(certainty=CertaintySettings(unanchored_doubt=doubt))) for doubt in (0.0, 0.5)
+    )
+    assert doubtful.levels == sure.levels and not sure.alternatives
+    kept = [b.probability / a.probability for a, b in zip(sure.points, doubtful.points, strict=True)]
+    assert kept == pytest.approx([0.5] * len(levels), abs=0.01)
+    assert sorted(other.shift for other in doubtful.alternatives) == [-2, -1, 1, 2]
+    assert [other.probability for other in doubtful.alternatives] == pytest.approx([0.225, 0.225, 0.025, 0.025], abs=0.01)
+
+
+def test_the_doubt_of_columns_without_an_anchor_leaves_the_others_alone() -> None:
+    levels = spine_levels(L.T10, L.S2)
+    settings = [SequenceSettings(certainty=CertaintySettings(unanchored_doubt=doubt)) for doubt in (0.0, 0.4)]
+    one, other = (decode(evidence(column(levels), looks(levels)), each) for each in settings)
+    assert one == other
+
+
 def test_the_first_rib_counts_only_with_the_neck_vertebra_above_it() -> None:
     with_neck, without = spine_levels(L.C6, L.T4), spine_levels(L.T1, L.T6)
     assert decode(evidence(column(with_neck), looks(with_neck, 5.0))).anchors == (L.T1,)
@@ -472,7 +493,10 @@ def test_the_probability_of_a_shift_follows_the_evidence_and_the_temperature() -
     log_probs = np.full((4, 28), -np.inf)
     for row, level in zip(log_probs, levels, strict=True):
         row[level], row[level + 1] = math.log(0.7), math.log(0.3)
-    settings = SequenceSettings(temperature=2.0, confusion=1e-9, position_sd_mm=1e3, free_volume_mm3=1e12)
+    settings = SequenceSettings(
+        temperature=2.0, confusion=1e-9, position_sd_mm=1e3, free_volume_mm3=1e12,
+        certainty=CertaintySettings(unanchored_doubt=0.0),
+    )  # fmt: skip
     result = decode(evidence(same, log_probs, 0.999), settings)
     odds = (0.3 / 0.7) ** (4 / settings.temperature)
     assert result.levels == tuple(levels)
@@ -515,3 +539,30 @@ def test_weak_candidates_of_which_none_is_rather_a_vertebra_than_not_are_nothing
     flat = np.full((4, len(L)), -np.log(len(L)))
     weak = Evidence(column(levels) + np.array([0.0, 18.0, 0.0]) * np.arange(4)[:, None] % 30, flat, np.full(4, 0.2))
     assert decode(weak).points == ()
+
+
+class Paths:
+    """Notes which state the best path was asked for."""
+
+    def through(self, state: tuple[int, int]) -> list[tuple[int, int]]:
+        return [state]
+
+
+def test_the_labelling_follows_the_sum_of_all_paths_where_that_prefers_another_level() -> None:
+    path = [(0, L.T4), (1, L.T5), (2, L.T6)]
+    levels = np.zeros((3, len(L)))
+    levels[[0, 1, 2], [L.T4, L.T5, L.T6]] = [0.5, 0.4, 0.45]
+    assert _with_the_mass(path, levels, Paths()) is path
+    levels[[0, 1, 2], [L.T5, L.T6, L.T7]] = [0.5, 0.55, 0.5]
+    assert _with_the_mass(path, levels, Paths()) == [(1, L.T6)]
+
+
+def test_no_point_of_a_column_alone_has_a_likelier_name_than_its_own() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(20):
+        levels = spine_levels(L.T3, L.T8)
+        seen = evidence(column(levels, 1.0, rng), looks(levels, 0.02, offset=0.5))
+        steps = steps_along_spine(seen.positions_lps_mm, seen.scores)
+        belief = posterior(build_chain(seen.taken(steps.order), steps)).levels
+        for n, point in enumerate(decode(seen).points):
+            assert belief[n, point.level] >= 0.98 * belief[n].max()

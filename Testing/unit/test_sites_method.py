@@ -61,7 +61,7 @@ def _scan(centres: np.ndarray) -> Scan:
 
 
 def _method(mirror: bool = True) -> Sites:
-    return Sites(_BrightNet(), SETTINGS, CORRIDOR, {}, mirror)
+    return Sites(_BrightNet(), SETTINGS, CORRIDOR.spine_curve, mirror=mirror)
 
 
 def test_finds_every_centre_where_it_is_in_the_patient() -> None:
@@ -74,7 +74,7 @@ def test_finds_every_centre_where_it_is_in_the_patient() -> None:
 
 def test_a_network_of_another_grid_gets_the_scan_on_that_grid() -> None:
     """Spacing travels in the weights; the scan is prepared at 2 mm, this network wants 1.5 mm."""
-    method = Sites(_BrightNet(), replace(SETTINGS, spacing_mm=1.5), CORRIDOR, {})
+    method = Sites(_BrightNet(), replace(SETTINGS, spacing_mm=1.5), CORRIDOR.spine_curve)
     evidence = method.find(prepare(_scan(CENTRES_LPS)), silent)
     found = evidence.positions_lps_mm[np.argsort(-evidence.positions_lps_mm[:, 2])]
     assert found.shape == CENTRES_LPS.shape and np.abs(found - CENTRES_LPS).max() < 1.0
@@ -162,7 +162,7 @@ class _NeckNet(_BrightNet):
 
 def _two_looks(level: int) -> tuple[_NeckNet, np.ndarray]:
     network = _NeckNet(level)
-    method = Sites(network, replace(SETTINGS, neck_magnification=1.4), CORRIDOR, {}, mirror=False)
+    method = Sites(network, replace(SETTINGS, neck_magnification=1.4), CORRIDOR.spine_curve, mirror=False)
     evidence = method.find(prepare(_scan(CENTRES_LPS)), silent)
     return network, evidence.positions_lps_mm[np.argsort(-evidence.positions_lps_mm[:, 2])]
 

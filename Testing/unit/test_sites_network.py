@@ -8,13 +8,11 @@ torch = pytest.importorskip("torch")
 
 from VertebraLabelingLib.methods.centre_map import centre_loss, centre_targets  # noqa: E402
 from VertebraLabelingLib.methods.intensity import normalise  # noqa: E402
-from VertebraLabelingLib.methods.sites.network import (  # noqa: E402
-    SitesNet,
-    SitesSettings,
-    integral_regression,
-    neighbourhood,
-    read_at,
-)
+from VertebraLabelingLib.methods.sites.heads.column import ColumnHead  # noqa: E402
+from VertebraLabelingLib.methods.sites.heads.integral import integral_regression, neighbourhood  # noqa: E402
+from VertebraLabelingLib.methods.sites.heads.level import read_at  # noqa: E402
+from VertebraLabelingLib.methods.sites.network import SitesNet  # noqa: E402
+from VertebraLabelingLib.methods.sites.settings import SitesSettings  # noqa: E402
 
 SMALL = SitesSettings(window_zyx=(32, 16, 16), widths=(8, 8, 8, 8))
 
@@ -90,3 +88,24 @@ def test_centre_loss_prefers_the_truth_and_ignores_weight_zero() -> None:
     ones = torch.ones_like(target)
     assert centre_loss(right, target, ones, 1) < 0.1 * centre_loss(wrong, target, ones, 1)
     assert centre_loss(wrong, target, torch.zeros_like(target), 1) == 0
+
+
+def test_the_column_head_begins_as_the_identity_and_hears_the_other_sites() -> None:
+    torch.manual_seed(0)
+    head = ColumnHead(26, hidden=4)
+    logits, positions = torch.randn(5, 26), torch.arange(5.0)[:, None] * torch.tensor([-30.0, 0.0, 0.0])
+    torch.testing.assert_close(head(logits, positions), logits, rtol=0, atol=0)
+    torch.nn.init.normal_(head.correction.weight)
+    changed = logits.clone()
+    changed[4] = 0
+    assert (head(changed, positions)[0] != head(logits, positions)[0]).any(), "the first site does not hear the last"
+    assert head(logits[:0], positions[:0]).shape == (0, 26)
+
+
+def test_weights_with_a_column_head_fit_a_network_with_one_and_shipped_ones_have_none() -> None:
+    settings = SitesSettings(window_zyx=(32, 16, 16), widths=(8, 8, 8, 8), column_head=True)
+    first, second = SitesNet(settings), SitesNet(settings)
+    second.load_state_dict(first.state_dict())
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], value, rtol=0, atol=0)
+    assert not any(name.startswith("column_head.") for name in SitesNet(SMALL).state_dict())

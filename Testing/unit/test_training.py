@@ -27,6 +27,7 @@ from training.sampling import Window  # noqa: E402
 from training.schedule import cosine_factor  # noqa: E402
 from training.settings import RunSettings, read_configuration  # noqa: E402
 from training.tasks import Sample, Task, make_task  # noqa: E402
+from training.tasks.sites import centre_sigmas_mm  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "training/configs"
@@ -72,6 +73,45 @@ def test_sites_outside_the_window_are_no_target_and_unlabelled_ones_no_penalty()
     assert sample["target"].max() > 0.8 and sample["weight"].min() == 1
     beyond = replace(window, beyond_mm=window.points_mm[:1] + 20.0)
     assert task.sample(beyond, np.random.default_rng(0))["weight"].min() == 0
+
+
+def test_the_column_head_is_trained_beside_the_plain_logits(tmp_path: Path) -> None:
+    task = make_task("sites", {**TINY["sites"], "column_head": True}, {})
+    network = task.build_network()
+    losses = task.loss(network, _batch(task.sample(_window(task), np.random.default_rng(0))))
+    torch.testing.assert_close(losses["ordered"], losses["level"])  # it begins as the identity
+    losses["loss"].backward()
+    assert network.column_head.correction.weight.grad.abs().sum() > 0
+    last = train(task, [_case(tmp_path, [Level.T12, Level.L1, Level.L2])], SHORT, tmp_path / "run")
+    again = make_task("sites", task.metadata(), {}).build_network()
+    again.load_state_dict(averaged_weights(last))
+    assert again.column_head.correction.weight.abs().sum() > 0
+
+
+def test_a_window_without_sites_teaches_the_column_head_nothing_but_does_not_fail() -> None:
+    task = make_task("sites", {**TINY["sites"], "column_head": True}, {})
+    window = replace(_window(task), levels=np.empty(0, np.int64), points_mm=np.empty((0, 3)))
+    losses = task.loss(network := task.build_network(), _batch(task.sample(window, np.random.default_rng(0))))
+    losses["loss"].backward()
+    assert losses["ordered"] == 0 and network.column_head.recurrent.weight_hh_l0.grad.abs().sum() == 0
+
+
+def test_the_width_of_the_centre_map_follows_the_spacing_in_the_window() -> None:
+    levels = np.array([Level.C5, Level.C6, Level.C7])
+    points = np.array([[60.0, 0.0, 0.0], [40.0, 0.0, 0.0], [16.0, 0.0, 0.0]])
+    assert centre_sigmas_mm(levels, points, 0.0).tolist() == [4.0, 4.0, 4.0]
+    np.testing.assert_allclose(centre_sigmas_mm(levels, points, 0.2), [4.0, 4.4, 4.8])
+    np.testing.assert_allclose(centre_sigmas_mm(levels, 1.4 * points, 0.2), [5.6, 6.16, 6.72])
+    assert centre_sigmas_mm(levels, 0.1 * points, 0.2).tolist() == [3.0, 3.0, 3.0], "never narrower than a voxel"
+    assert centre_sigmas_mm(levels[:1], points[:1], 0.2).tolist() == [4.0], "no neighbour to measure by"
+
+
+def test_a_run_in_bf16_has_finite_losses_and_keeps_single_precision(tmp_path: Path) -> None:
+    task = Watched(_task("sites"))
+    run = replace(SHORT, steps=3, precision="bf16-mixed")
+    last = train(task, [_case(tmp_path, [Level.T12, Level.L1, Level.L2])], run, tmp_path / "run")
+    assert len(task.losses) == 3 and np.isfinite(task.losses).all()
+    assert {value.dtype for value in averaged_weights(last).values()} == {torch.float32}
 
 
 def _case(folder: Path, levels: list[Level], weight: float = 1.0, name: str = "case") -> Case:
@@ -124,10 +164,10 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None
     task, cases = _task("corridor"), [_case(tmp_path, [Level.T12, Level.L1, Level.L2])]
     run = replace(SHORT, steps=5, checkpoint_minutes=1e-6)
     whole, killed, resumed = Watched(task), Watched(task, lives=3), Watched(task)
-    expected = torch.load(train(whole, cases, run, tmp_path / "whole"), weights_only=False)
+    expected = torch.load(train(whole, cases, run, tmp_path / "whole"), weights_only=True)
     with pytest.raises(KeyError):
         train(killed, cases, run, tmp_path / "broken")
-    found = torch.load(train(resumed, cases, run, tmp_path / "broken", resume=True), weights_only=False)
+    found = torch.load(train(resumed, cases, run, tmp_path / "broken", resume=True), weights_only=True)
     assert killed.losses + resumed.losses == whole.losses, "the same windows and weights"
     assert found["global_step"] == expected["global_step"] == 5
     for key in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
@@ -135,15 +175,34 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None
     assert not all(torch.equal(found["state_dict"][k], v) for k, v in found["current_model_state"].items())
 
 
+class Hostile:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._mark,)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    task, cases = _task("corridor"), [_case(tmp_path, [Level.T12, Level.L1])]
+    last = train(task, cases, replace(SHORT, steps=1), tmp_path / "run")
+    torch.save(torch.load(last, weights_only=True) | {"more": Hostile(tmp_path / "mark")}, last)
+    with pytest.raises(UsageError, match="more than numbers"):
+        train(task, cases, replace(SHORT, steps=2), tmp_path / "run", resume=True)
+    assert not (tmp_path / "mark").exists()
+
+
 def test_the_minutes_already_used_count_after_a_restart(tmp_path: Path) -> None:
     task, cases = _task("corridor"), [_case(tmp_path, [Level.T12, Level.L1])]
     last = train(task, cases, replace(SHORT, steps=1), tmp_path)
-    checkpoint = torch.load(last, weights_only=False)
+    checkpoint = torch.load(last, weights_only=True)
     checkpoint["callbacks"]["Timer"]["time_elapsed"]["train"] = 59 * 60.0
     torch.save(checkpoint, last)
     resumed = Watched(task)
     train(resumed, cases, replace(SHORT, steps=2), tmp_path, resume=True)
-    rate = torch.load(last, weights_only=False)["lr_schedulers"][0]["_last_lr"][0]
+    rate = torch.load(last, weights_only=True)["lr_schedulers"][0]["_last_lr"][0]
     assert len(resumed.losses) == 1 and rate < 0.01 * SHORT.rate, "59 of 60 minutes: the end of the cosine"
     ended = Watched(task)
     train(ended, cases, replace(SHORT, minutes=58, steps=9), tmp_path, resume=True)
@@ -194,7 +253,7 @@ def test_validation_is_logged_with_pictures_and_lowers_the_rate_on_a_plateau(tmp
     # with so small a rate the loss stays where it is
     run = replace(paper, rate=1e-6, plateau_patience=0, steps=5, workers=0, batch=2, validate_every=2)
     last = train(task, cases, run, tmp_path / "run", validation=[_case(tmp_path, [Level.T3], name="seen")])
-    (group,) = torch.load(last, weights_only=False)["optimizer_states"][0]["param_groups"]
+    (group,) = torch.load(last, weights_only=True)["optimizer_states"][0]["param_groups"]
     assert group["lr"] == pytest.approx(1e-7) and group["weight_decay"] == 0, "the second validation was no better"
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [event.step for event in events.Scalars("val/loss")] == [1, 3]
@@ -295,7 +354,7 @@ def test_torchrun_trains_with_two_processes_of_which_one_writes(tmp_path: Path) 
     )
     assert "2 processes" in done.stderr, "Lightning's report of its distributed start"
     assert done.stdout.count(str(tmp_path / "run" / "last.ckpt")) == 1
-    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["global_step"] == 3
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 3
     assert len(list((tmp_path / "run").glob("events*"))) == 1
 
 

@@ -5,7 +5,13 @@ from harness.fixtures import scene
 
 __all__ = ["scene"]
 
-ON_THE_HARNESS = ("test_view_workspace.py", "test_view_web.py", "test_view_opening.py")
+ON_THE_HARNESS = (
+    "test_view_workspace.py",
+    "test_view_web.py",
+    "test_view_opening.py",
+    "test_view_opener.py",
+    "test_view_rescue.py",
+)
 
 
 def pytest_pycollect_makemodule(module_path, parent):

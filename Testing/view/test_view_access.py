@@ -23,7 +23,9 @@ def test_the_own_page_is_let_in():
     assert ACCESS.address == f"http://{OWN}/{TOKEN}/"
 
 
-@pytest.mark.parametrize("path", ["/", "/ws", "/wrong/", f"/{TOKEN}x/", f"/{TOKEN[:-1]}/", f"//{TOKEN}/", "/ä/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/ws", "/wrong/", f"/{TOKEN}x/", f"/{TOKEN[:-1]}/", f"//{TOKEN}/", "/ä/", "/\udcff/", "*", "", TOKEN]
+)
 def test_without_the_token_nothing_is_served(path):
     assert "token" in ACCESS.refusal(path, OWN, None)
 

@@ -11,6 +11,7 @@ from VertebraLabelingLib.view.uploads import (
     UploadTooLargeError,
     check_announced,
     safe_name,
+    scan_of,
     store,
     temporary_folder,
 )
@@ -66,3 +67,32 @@ def test_only_the_last_part_of_a_name_counts(said, name):
 def test_a_name_of_which_nothing_is_left_is_refused(said):
     with pytest.raises(InputError, match="usable name"):
         safe_name(said)
+
+
+def dropped(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    return scan_of(folder, names)
+
+
+@pytest.mark.parametrize(
+    ("names", "header"),
+    [
+        (["a.nii.gz"], "a.nii.gz"),
+        (["a.raw", "a.mhd"], "a.mhd"),
+        (["a.NHDR", "a.raw.gz"], "a.NHDR"),
+        (["a.hdr", "a.img"], "a.hdr"),
+    ],
+)
+def test_a_header_and_its_data_are_one_scan(tmp_path, names, header):
+    assert dropped(tmp_path, *names) == (tmp_path / header, header)
+
+
+def test_slices_with_whatever_lies_beside_them_are_a_series(tmp_path):
+    assert dropped(tmp_path, "1.dcm", "readme.txt", "2.dcm") == (tmp_path, "DICOM series")
+
+
+@pytest.mark.parametrize("names", [["a.nii.gz", "b.nii.gz"], ["a.mhd", "b.mhd", "1.dcm"], ["a.txt", "b.mrk.json"]])
+def test_files_that_are_no_one_scan_are_refused(tmp_path, names):
+    with pytest.raises(InputError, match="no one scan"):
+        dropped(tmp_path, *names)

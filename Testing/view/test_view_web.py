@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("aiohttp", reason="aiohttp, which comes with trame, is not installed")
+pytest.importorskip("greenlet", reason="greenlet is not installed (pip install '.[dev]')")
+import SimpleITK as sitk
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
-from VertebraLabelingLib.core.errors import InputError
+from VertebraLabelingLib.view import web as web_file
 from VertebraLabelingLib.view.access import Access
+from VertebraLabelingLib.view.folder import Folder
+from VertebraLabelingLib.view.opener import Opener
 from VertebraLabelingLib.view.web import Web, page_html
+from VertebraLabelingLib.view.workspace import Workspace
 
 TOKEN = "0a1b2c"
 INDEX = '<head>\n<title>trame\n is here</title>\n<link rel="icon" href="logo.png" /></head>'
 
 
 class FakeViewer:
-    """Remembers what was uploaded; refuses a file called wrong.nii."""
+    """Remembers what was uploaded, and opens all of it."""
 
     upload_limit_bytes = 1000
     curved_picture = None
 
     def __init__(self):
         self.opened, self.told = [], []
+        self.opener = self
+        self.may_open = asyncio.Event()
+        self.may_open.set()
         self.workspace = SimpleNamespace(
             tell=lambda *said: self.told.append(said), export_to=self._export, message="No."
         )
@@ -33,11 +43,12 @@ class FakeViewer:
     def state(self):
         return {"points": []}
 
-    async def open_path(self, path, is_upload=False):
-        if path.name == "wrong.nii":
-            raise InputError("It is no CT.")
+    async def open(self, path, within, name):
+        assert path == within.root or path.parent == within.root
+        await self.may_open.wait()
         files = [path] if path.is_file() else sorted(path.iterdir())
         self.opened.append((path, [(file.name, file.read_bytes()) for file in files]))
+        return ""
 
     def _export(self, folder, kind):
         if kind == "verse":
@@ -46,12 +57,12 @@ class FakeViewer:
         return folder / "mine.csv"
 
 
-def served(tmp_path, check):
+def served(tmp_path, check, make_viewer=FakeViewer):
     """Run `check(client, viewer)` against a server on a free port."""
 
     async def go():
         (tmp_path / "index.html").write_text(INDEX)
-        app, viewer = web.Application(), FakeViewer()
+        app, viewer = web.Application(), make_viewer()
 
         async def socket(request):
             answer = web.WebSocketResponse()
@@ -78,6 +89,45 @@ def test_without_the_token_everything_is_403(tmp_path):
         for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
             assert (await client.get(f"/{TOKEN}/", headers=headers)).status == 403
         assert (await client.post(f"/{TOKEN}/upload", headers={"Origin": "null"})).status == 403
+
+    served(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path", "headers"),
+    [
+        (200, "GET", f"/{TOKEN}/", {}),
+        (200, "GET", f"/{TOKEN}/state.json", {}),
+        (403, "GET", "/", {}),
+        (403, "GET", f"/{TOKEN}/", {"Host": "evil.example"}),
+        (403, "GET", f"/{TOKEN}/ws", {"Upgrade": "websocket"}),
+        (404, "GET", f"/{TOKEN}/nothing", {}),
+        (404, "GET", f"/{TOKEN}/curved.png", {}),
+        (405, "DELETE", f"/{TOKEN}/", {}),
+        (409, "GET", f"/{TOKEN}/download/verse", {}),
+        (303, "POST", f"/{TOKEN}/take-over", {}),
+    ],
+)
+def test_every_answer_is_guarded(tmp_path, status, method, path, headers):
+    async def check(client, viewer):
+        answer = await client.request(method, path, headers=headers, allow_redirects=False)
+        assert answer.status == status
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+
+    served(tmp_path, check)
+
+
+def test_a_request_that_names_no_page_is_refused(tmp_path):
+    async def check(client, viewer):
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(f"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\nConnection: close\r\n\r\n".encode())
+        answer = (await reader.read()).decode()
+        writer.close()
+        assert answer.startswith("HTTP/1.1 403 ")
+        assert "Content-Security-Policy: " in answer
 
     served(tmp_path, check)
 
@@ -145,9 +195,9 @@ def test_an_upload_is_opened_and_gone_afterwards(tmp_path):
     ("files", "status", "part"),
     [
         ([("a.nrrd", b"1" * 2000)], 413, "larger than"),
-        ([("wrong.nii", b"1")], 400, "It is no CT."),
+        ([("a.nrrd", b"1"), ("b.nrrd", b"1")], 400, "no one scan"),
         ([("a.dcm", b"1"), ("a.dcm", b"2")], 400, "twice"),
-        ([], 400, "No file"),
+        ([], 400, "no file"),
     ],
 )
 def test_an_upload_that_is_refused_is_told_on_the_page(tmp_path, files, status, part):
@@ -160,6 +210,112 @@ def test_an_upload_that_is_refused_is_told_on_the_page(tmp_path, files, status, 
         assert viewer.opened == []
 
     served(tmp_path, check)
+
+
+def test_one_upload_at_a_time(tmp_path):
+    async def check(client, viewer):
+        viewer.may_open.clear()
+        first = asyncio.create_task(client.post(f"/{TOKEN}/upload", data=form(("a.nrrd", b"1"))))
+        await asyncio.sleep(0.2)
+        second = await client.post(f"/{TOKEN}/upload", data=form(("b.nrrd", b"2")))
+        assert second.status == 409
+        assert "wait" in await second.text()
+        viewer.may_open.set()
+        assert (await first).status == 200
+        assert (await client.post(f"/{TOKEN}/upload", data=form(("c.nrrd", b"3")))).status == 200
+        assert [files[0][0] for _, files in viewer.opened] == ["a.nrrd", "c.nrrd"]
+
+    served(tmp_path, check)
+
+
+def test_after_an_upload_that_was_broken_off_another_one_may_come(tmp_path):
+    async def check(client, viewer):
+        _, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        kind = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900\r\n"
+        head = f"POST /{TOKEN}/upload HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n{kind}\r\n"
+        part = '--b\r\nContent-Disposition: form-data; name="file"; filename="a.nrrd"\r\n\r\n'
+        writer.write((head + part).encode())
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        assert (await client.post(f"/{TOKEN}/upload", data=form(("b.nrrd", b"2")))).status == 409
+        writer.close()
+        await asyncio.sleep(0.2)
+        assert (await client.post(f"/{TOKEN}/upload", data=form(("b.nrrd", b"2")))).status == 200
+
+    served(tmp_path, check)
+
+
+def test_no_endless_number_of_files_comes_in_one_upload(tmp_path, monkeypatch):
+    monkeypatch.setattr(web_file, "MOST_FILES", 3)
+
+    async def check(client, viewer):
+        files = [(f"{number}.dcm", b"1") for number in range(4)]
+        assert (await client.post(f"/{TOKEN}/upload", data=form(*files[:3]))).status == 200
+        answer = await client.post(f"/{TOKEN}/upload", data=form(*files))
+        assert answer.status == 400
+        assert "more than 3 files" in await answer.text()
+
+    served(tmp_path, check)
+
+
+def test_a_form_within_the_form_is_refused(tmp_path):
+    inner = b'--i\r\nContent-Disposition: form-data; name="file"; filename="a.nrrd"\r\n\r\n1\r\n--i--\r\n'
+    body = b"--b\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n" + inner + b"\r\n--b--\r\n"
+
+    async def check(client, viewer):
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        assert (await client.post(f"/{TOKEN}/upload", data=body, headers=headers)).status == 400
+
+    served(tmp_path, check)
+
+
+@pytest.fixture
+def real_viewer(scene, tmp_path):
+    """A viewer that opens what comes, as the real one does."""
+    workspace = Workspace(scene, Folder(tmp_path))
+    yield SimpleNamespace(workspace=workspace, opener=Opener(workspace), upload_limit_bytes=10**7)
+    workspace.close()
+
+
+def ct_files(folder, name):
+    hu = np.full((30, 30, 30), -1000, np.int16)
+    hu[5:25, 5:25, 5:25], hu[10:20, 12:18, 12:18] = 40, 700
+    folder.mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(hu), str(folder / name), useCompression=name.endswith(".nhdr"))
+    return [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.mhd", "a.nhdr", "a.img"])
+def test_a_ct_of_one_or_two_files_is_opened(tmp_path, real_viewer, name):
+    files = ct_files(tmp_path / "made", name)
+
+    async def check(client, viewer):
+        answer = await client.post(f"/{TOKEN}/upload", data=form(*files))
+        assert (answer.status, await answer.text()) == (200, "ok")
+        assert viewer.workspace.session.input_volume.GetName() == "a"
+
+    served(tmp_path, check, lambda: real_viewer)
+
+
+@pytest.mark.parametrize(
+    ("files", "part"),
+    [
+        ([("wrong.nii", b"1")], "wrong.nii"),
+        ([("x.mrk.json", b"{")], "CT"),
+        ([("a.mhd", b"ObjectType = Image\nNDims = 3\nElementDataFile = /etc/hostname\n")], "outside of the folder"),
+        ([("1.dcm", b"1"), ("2.dcm", b"2")], "DICOM"),
+    ],
+)
+def test_an_upload_that_cannot_be_opened_is_no_success(tmp_path, real_viewer, files, part):
+    async def check(client, viewer):
+        answer = await client.post(f"/{TOKEN}/upload", data=form(*files))
+        assert answer.status == 400
+        assert part in (told := await answer.text())
+        assert tempfile.gettempdir() not in told
+        assert (viewer.workspace.message, viewer.workspace.message_kind) == (told, "error")
+        assert viewer.workspace.session.input_volume is None
+
+    served(tmp_path, check, lambda: real_viewer)
 
 
 def form_without_files():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ pytest.importorskip("greenlet", reason="greenlet is not installed (pip install '
 from session_support import LUMBAR, FakeJob, drag, labels_of, result, unsure
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.scan import Scan
+from VertebraLabelingLib.view import workspace
 from VertebraLabelingLib.view.folder import Folder
 from VertebraLabelingLib.view.snapshot import constants, snapshot
 from VertebraLabelingLib.view.workspace import Workspace
 
+PAGE = Path(workspace.__file__).parent / "page"
 GRID = Geometry((8, 9, 10), (3.0, 3.0, 3.0))
 
 
@@ -26,25 +29,25 @@ def ct(name="ct.nii.gz", notes=()):
 def desk(scene, tmp_path):
     """A workspace with a CT on show; jobs end as the test says."""
     FakeJob.made.clear()
-    workspace = Workspace(scene, Folder(tmp_path), make_job=FakeJob, make_refine_job=FakeJob)
-    workspace.open_scan(ct())
-    yield workspace
-    workspace.close()
+    made = Workspace(scene, Folder(tmp_path), make_job=FakeJob, make_refine_job=FakeJob)
+    made.open_scan(ct())
+    yield made
+    made.close()
 
 
-def labelled(workspace, event=None):
-    workspace.act("label")
+def labelled(desk, event=None):
+    desk.act("label")
     FakeJob.made[-1].finish(event or result())
-    workspace.poll()
-    return workspace.session.points_node
+    desk.poll()
+    return desk.session.points_node
 
 
-def names(workspace):
-    return [point["name"] for point in snapshot(workspace)["points"]]
+def names(desk):
+    return [point["name"] for point in snapshot(desk)["points"]]
 
 
-def told(workspace):
-    return workspace.message_kind, workspace.message
+def told(desk):
+    return desk.message_kind, desk.message
 
 
 def test_a_labelling_is_shown_with_its_middle_marked(desk):
@@ -55,7 +58,7 @@ def test_a_labelling_is_shown_with_its_middle_marked(desk):
     assert names(desk) == list(LUMBAR)
     assert shown["selected"] == 3
     assert [point["is_selected"] for point in shown["points"]].index(True) == 3
-    assert shown["level_certain"] is True
+    assert not shown["is_level_unsure"]
     assert shown["points"][0]["gap"] == "35 mm"
     assert shown["points"][0]["region"] == "T"
     assert len(arrived[-1]) == len(LUMBAR)
@@ -64,7 +67,7 @@ def test_a_labelling_is_shown_with_its_middle_marked(desk):
 def test_all_that_the_page_is_told_can_be_written_as_json(desk):
     labelled(desk, unsure())
     values = json.loads(json.dumps([snapshot(desk), constants(desk, 10)]))
-    assert values[0]["level_certain"] is False
+    assert values[0]["is_level_unsure"]
     assert values[0]["alternatives"][0]["text"].startswith("1 level lower")
     assert values[1]["levels"][0] == "C1"
 
@@ -163,7 +166,8 @@ def test_a_failed_run_tells_why(desk):
 @pytest.mark.parametrize(
     "asked",
     [("nonsense",), ("relabel", "L1", "sideways"), ("relabel",), ("go", "x"), ("anomaly", "MANY"), ("select", 3),
-     ("save", "exe", "x"), ("lock", None, True), ("alternative", [])],
+     ("save", "exe", "x"), ("lock", None, True), ("alternative", []), ("nudge", "X"), ("scroll", "Red", 1),
+     ("zoom", "axial", "much"), ("undo", 1), ("save", ["csv"], "x")],
 )  # fmt: skip
 def test_what_no_page_would_ask_changes_nothing_and_is_told(desk, asked):
     labelled(desk)
@@ -202,7 +206,7 @@ def test_saved_points_are_opened_again(desk, tmp_path):
     desk.act("save", "markups", "mine")
     desk.act("shiftUp")
     desk.act("answer", True)
-    desk.act("points", "mine.mrk.json")
+    desk.open_points(tmp_path / "mine.mrk.json")
     assert "not saved" in snapshot(desk)["question"]
     desk.act("answer", True)
     assert names(desk) == list(LUMBAR)
@@ -213,7 +217,7 @@ def test_an_uploaded_list_may_be_gone_when_the_question_is_answered(desk, tmp_pa
     labelled(desk)
     desk.act("save", "markups", "mine")
     desk.act("shiftUp")
-    desk.act("points", "mine.mrk.json")
+    desk.open_points(tmp_path / "mine.mrk.json")
     (tmp_path / "mine.mrk.json").unlink()
     desk.act("answer", True)
     assert names(desk) == list(LUMBAR)
@@ -263,3 +267,90 @@ def test_several_rows_can_be_selected_and_stay_so(desk):
     desk.act("confirm")
     assert [point["locked"] for point in snapshot(desk)["points"]] == [False, True, True, *4 * [False]]
     assert desk.rows == (1, 2)
+
+
+def test_the_page_has_a_control_for_every_tool(desk):
+    page = (PAGE / "page.html").read_text(encoding="utf-8")
+    missing = [name for name in desk.tools.names if f"'{name}'" not in page and f"vl.tools.{name}." not in page]
+    assert missing == []
+
+
+def test_a_mistake_of_this_program_is_told_as_such_and_logged_with_its_place(desk, monkeypatch, caplog):
+    labelled(desk)
+
+    def fails(*_arguments):
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr(desk.session, "confirm", fails)
+    desk.act("lock", 0, True)
+    assert told(desk)[0] == "error"
+    assert "KeyError" in told(desk)[1]
+    assert "reload" not in told(desk)[1]
+    assert "in fails" in caplog.text
+
+
+def test_a_point_is_renamed_in_the_table(desk):
+    labelled(desk)
+    desk.act("rename", 6, " l6 ")
+    assert names(desk) == [*LUMBAR[:-1], "L6"]
+    desk.act("rename", 6, "lumbar")
+    assert told(desk)[0] == "error"
+    assert "choose a level" in told(desk)[1]
+    desk.act("undo")
+    assert names(desk) == list(LUMBAR)
+
+
+@pytest.mark.parametrize(
+    ("side", "step"),
+    [("R", (-1, 0, 0)), ("L", (1, 0, 0)), ("A", (0, -1, 0)), ("P", (0, 1, 0)), ("S", (0, 0, 1)), ("I", (0, 0, -1))],
+)
+def test_a_nudge_moves_the_marked_point_by_one_mm_as_one_step(desk, side, step):
+    labelled(desk)
+    desk.act("go", 2)
+    before = [point["position_lps_mm"] for point in snapshot(desk)["points"]]
+    desk.act("nudge", side)
+    after = [point["position_lps_mm"] for point in snapshot(desk)["points"]]
+    assert np.subtract(after, before).tolist() == [[0, 0, 0], [0, 0, 0], list(step), *4 * [[0, 0, 0]]]
+    assert snapshot(desk)["points"][2]["remark"] == "moved by hand"
+    desk.act("undo")
+    assert [point["position_lps_mm"] for point in snapshot(desk)["points"]] == before
+    assert not snapshot(desk)["can_undo"]
+
+
+def test_a_confirmed_point_is_nudged_only_after_a_yes(desk):
+    labelled(desk)
+    desk.act("go", 2)
+    desk.act("lock", 2, True)
+    before = snapshot(desk)["points"][2]["position_lps_mm"]
+    desk.act("nudge", "S")
+    assert "confirmed by you" in snapshot(desk)["question"]
+    desk.act("answer", False)
+    assert snapshot(desk)["points"][2]["position_lps_mm"] == before
+
+
+def test_nothing_is_nudged_where_no_point_is_marked(desk):
+    desk.act("nudge", "S")
+    assert told(desk)[0] == "error"
+
+
+def test_the_slices_go_with_the_marked_point(desk, monkeypatch):
+    node, went = labelled(desk), []
+    desk.act("go", 2)
+    select = desk.session.select
+    monkeypatch.setattr(desk.session, "select", lambda index: went.append(index) or select(index))
+    desk.act("nudge", "S")
+    assert went == [2]
+    desk.act("undo")
+    assert went == [2, 2]
+    drag(node, 5, (5, 5, 5))  # another one, of which the mouse has not taken hold
+    desk.act("shiftUp")
+    assert went == [2, 2]
+
+
+def test_keys_in_a_view_are_handed_to_it(desk):
+    asked = []
+    desk.scrolled.connect(lambda *what: asked.append(("scroll", *what)))
+    desk.zoomed.connect(lambda *what: asked.append(("zoom", *what)))
+    desk.act("scroll", "axial", -5)
+    desk.act("zoom", "3d", 1)
+    assert asked == [("scroll", "axial", -5), ("zoom", "3d", 1)]

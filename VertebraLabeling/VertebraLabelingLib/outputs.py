@@ -52,6 +52,11 @@ class OutputPaths:
         for path in paths:
             _require_writable(path)
 
+    def tidy(self) -> None:
+        """Remove what killed runs have left behind where these files will lie."""
+        for folder in {path.parent for path in self.named().values()}:
+            remove_abandoned(folder)
+
 
 def _require_suffix(path: Path | None, option: str, suffix: str, unlike: str | None = None) -> None:
     """UsageError unless the name ends with `suffix`, and not with `unlike`, because writers go by the name."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from VertebraLabelingLib.methods.blocks import rectified
 from VertebraLabelingLib.methods.integral_regression.network import (
     CLASS_CHANNELS,
     Classification,
@@ -15,7 +16,7 @@ from VertebraLabelingLib.methods.integral_regression.network import (
     integral,
 )
 from VertebraLabelingLib.methods.integral_regression.settings import LEVELS, IntegralSettings
-from VertebraLabelingLib.methods.trunk import Encoder, convolution, normalised
+from VertebraLabelingLib.methods.trunk import Encoder, convolution
 
 FULLY_CONNECTED = 256
 """Hidden units of the coordinate head."""
@@ -58,7 +59,7 @@ class FullyConnected(nn.Module):
     def __init__(self, settings: IntegralSettings) -> None:
         super().__init__()
         voxels = int(torch.tensor(settings.window_zyx).div(8, rounding_mode="floor").prod())
-        self.convolution = normalised(convolution(settings.widths[3], CLASS_CHANNELS, 3), CLASS_CHANNELS)
+        self.convolution = rectified(convolution(settings.widths[3], CLASS_CHANNELS, 3))
         self.layers = nn.Sequential(
             nn.Linear(CLASS_CHANNELS * voxels, FULLY_CONNECTED), nn.ReLU(), nn.Linear(FULLY_CONNECTED, 3 * LEVELS)
         )

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from VertebraLabelingLib.core.fuse import Fused, Votes, kmeans_fusion, weighted_fusion
+from numpy.typing import NDArray
+from VertebraLabelingLib.core.fuse import Fused, Votes, fused_by, kmeans_fusion, weighted_fusion
 
 
 def larger_cluster_fusion(votes: Votes, threshold: float = 0.5) -> Fused:
     """`Fused` by K-means with two clusters per level, of which the larger counts; one cluster for a lone vote."""
-    from sklearn.cluster import KMeans
 
-    positions = np.full((votes.presences.shape[1], 3), np.nan)
-    for level, chosen in enumerate((votes.presences > threshold).T):
+    def position(level: int, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        from sklearn.cluster import KMeans
+
         points = votes.positions_lps_mm[chosen, level]
-        if len(points):
-            distinct = len(np.unique(points, axis=0))
-            found = KMeans(n_clusters=min(2, distinct), n_init=4, random_state=0).fit(points)
-            positions[level] = found.cluster_centers_[np.bincount(found.labels_).argmax()]
-    return Fused(positions, votes.presences.max(axis=0, initial=0.0))
+        distinct = len(np.unique(points, axis=0))
+        found = KMeans(n_clusters=min(2, distinct), n_init=4, random_state=0).fit(points)
+        return found.cluster_centers_[np.bincount(found.labels_).argmax()]
+
+    return fused_by(votes, threshold, position)
 
 
 FUSIONS: dict[str, Callable[[Votes, float], Fused]] = {

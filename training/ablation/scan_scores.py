@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from VertebraLabelingLib.core.progress import silent
 from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.engines.network import TorchNetwork
 from VertebraLabelingLib.engines.weights import load_model, save_weights
-from VertebraLabelingLib.methods.corridor import load_corridor, spine_curve
-from VertebraLabelingLib.methods.integral_regression.method import Configuration, IntegralRegression
+from VertebraLabelingLib.methods.corridor import load_corridor
+from VertebraLabelingLib.methods.integral_regression.method import CONFIGURATIONS, IntegralRegression
 from VertebraLabelingLib.methods.level_evidence import evidence_of
 from VertebraLabelingLib.methods.registry import load_method
 from VertebraLabelingLib.pipeline import inside, most_likely
@@ -42,8 +43,7 @@ Scores = dict[str, Any]
 
 def corridor_curve() -> Callable[[Scan], Points]:
     """Prepared scan -> (m, 3) LPS mm along the spine, by the corridor network that ships."""
-    network = load_corridor(load_model("corridor"), "cpu")
-    return lambda scan: spine_curve(scan, network)
+    return load_corridor(load_model("corridor"), "cpu").spine_curve
 
 
 def shipped_method(task: Task, network: nn.Module, file: Path, config: str = "default") -> Method:
@@ -80,7 +80,7 @@ def votes_of(network: nn.Module, curve: Callable[[Scan], Points], scan: Scan, de
         seen.append(votes)
         return Fused(np.full((votes.presences.shape[1], 3), np.nan), votes.presences.max(axis=0))
 
-    configuration = Configuration(dense, record, THRESHOLD)
+    configuration = replace(CONFIGURATIONS[DEFAULT], dense=dense, fuse=record, threshold=THRESHOLD)
     try:
         IntegralRegression(TorchNetwork(network), network.settings, curve, configuration).find(scan, silent)
     except NothingFoundError:  # always: nothing was fused

@@ -52,7 +52,7 @@ def measure(args: argparse.Namespace, console: Console) -> Measured:
     from VertebraLabelingLib.engines.device import ENGINES
 
     from ..bench import Measured, cut_lengths, run_pipeline, run_unet
-    from ..engine_times import installed_engines, window_seconds
+    from ..engine_times import SETTINGS, installed_engines, seconds_with, window_seconds
 
     engines = installed_engines()
     with tempfile.TemporaryDirectory() as name:
@@ -71,6 +71,7 @@ def measure(args: argparse.Namespace, console: Console) -> Measured:
         }  # fmt: skip
     console.print(f"Running {args.forwards} passes of the U-Net, after one to warm up ...")
     windows = {engine: window_seconds(engine) for engine in engines}
+    windows |= {name: seconds_with(environment) for name, environment in SETTINGS.items()}
     return Measured(whole, run_unet(args.forwards), lengths, by_engine, windows)
 
 

@@ -72,9 +72,8 @@ def _calibrated(args: argparse.Namespace, weights: Weights, cases: list[Case]) -
     """The metadata of the weight file with what was fitted; the method sees the cases without any calibration."""
     from dataclasses import replace
     from hashlib import sha256
-    from importlib import import_module
 
-    from VertebraLabelingLib.engines.weights import load_model
+    from VertebraLabelingLib.methods.registry import method_of
 
     from ..calibration import fitted
     from ..evidence import gathered, sample_of
@@ -87,9 +86,7 @@ def _calibrated(args: argparse.Namespace, weights: Weights, cases: list[Case]) -
     # the same network in a rewritten file sees the same
     network_sha256 = sha256(b"".join(array.tobytes() for array in weights.arrays.values())).hexdigest()
     raw = replace(weights, metadata={**weights.metadata, "network": {**settings, **plain}}, sha256=network_sha256)
-    package = import_module(f"VertebraLabelingLib.methods.{model.replace('-', '_')}")
-    method = package.load(raw, load_model("corridor"), "cpu", "default")
-    pieces = gathered(args.work / f"{model}.raw.npz", method, cases, args.pieces)
+    pieces = gathered(args.work / f"{model}.raw.npz", method_of(raw), cases, args.pieces)
     samples = [sample_of(piece) for piece in pieces]
     scores, truths = judged_candidates(samples)
     found: dict[str, Any] = {"score_calibration": fitted(scores, truths)}
@@ -126,11 +123,11 @@ def _write(args: argparse.Namespace, weights: Weights, metadata: dict[str, Any])
 
 
 def _trust(args: argparse.Namespace, cases: list[Case]) -> int:
-    """Measure and write the trust of the ensemble."""
-    from VertebraLabelingLib.methods.registry import DEFAULT_METHOD, ENSEMBLE, load_method, used_methods
+    """Measure and write the trust of the ensemble, and of that of the papers' networks alone."""
+    from VertebraLabelingLib.methods.registry import DEFAULT_METHOD, ENSEMBLE, PAPER_METHODS, load_method, used_methods
 
     from ..evidence import gathered
-    from ..trust import measured
+    from ..trust import measured, most_often_right
     from ..trust_source import SOURCE, source_of, table_of
     from .evaluate import write_text
 
@@ -138,9 +135,10 @@ def _trust(args: argparse.Namespace, cases: list[Case]) -> int:
     for name in used_methods(ENSEMBLE):
         print(f"gathering the evidence of {name}", flush=True)
         found[name] = gathered(args.work / f"{name}.npz", load_method(name), cases, args.pieces)
-    trust = measured(found, DEFAULT_METHOD)
+    papers = {name: pieces for name, pieces in found.items() if name in PAPER_METHODS}
+    trusts = [measured(found, DEFAULT_METHOD), measured(papers, most_often_right(papers))]
     basis = f"{len(cases)} cases ({' '.join(args.split)}, and {args.phantoms} phantoms that no network has seen)"
-    print(table_of(trust))
-    write_text(SOURCE, source_of(trust, f"{basis} and {args.pieces} crops of each"))
+    print(*map(table_of, trusts), sep="\n\n")
+    write_text(SOURCE, source_of(trusts, f"{basis} and {args.pieces} crops of each"))
     print(f"written: {SOURCE}")
     return 0

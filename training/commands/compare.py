@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--only",
         nargs="+",
         metavar="NAME",
-        help="some of the runs: methods, views, parts, or names of single ones (default: all that can be made)",
+        help="some of the runs: methods, ensembles, views, parts, or names of single ones (default: all)",
     )
     parser.add_argument("--scans", choices=("val", "test"), default="val", help="split to judge on (default: val)")
     parser.add_argument("--phantoms", type=int, default=10, help="fresh phantoms to judge on, 0 for none (default: 10)")
@@ -60,10 +60,10 @@ def _checked(names: Sequence[str]) -> list[str]:
     """Names of runs; UsageError for one that there is not, ModelError for one whose weights are missing."""
     from VertebraLabelingLib.core.errors import ModelError, UsageError
 
-    from ..compare.methods import VIEWS, VOTING, WAYS, WHOLE, reason_to_leave_out
+    from ..compare.methods import BAGGING, ENSEMBLES, VIEWS, WAYS, WHOLE, reason_to_leave_out
     from ..compare.trainings import TRAININGS
 
-    kinds = {"methods": WHOLE, "views": VIEWS | VOTING, "parts": dict.fromkeys(TRAININGS)}
+    kinds = {"methods": WHOLE, "ensembles": ENSEMBLES, "views": VIEWS | BAGGING, "parts": dict.fromkeys(TRAININGS)}
     known = (*kinds, *WAYS, *TRAININGS)
     if unknown := [name for name in names if name not in known]:
         raise UsageError(f"There is no run '{unknown[0]}'; use some of: {', '.join(known)}.")

@@ -19,7 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the fitted numbers beside those in the code, then the table."""
+    """Print the fitted numbers beside those in the code, then the tables."""
     from rich.console import Console
 
     from ..decoder import report
@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
             report.find_missing_evidence(args.find, args.evidence)
         sets |= report.counted_sets(args.evidence)
     outcomes = {name: report.judged_all(each) for name, each in sets.items()}
-    console.print(report.results_table(outcomes))
+    for table in (report.results_table, report.certainty_table, report.reliability_table):
+        console.print(table(outcomes))
     if args.fit_emission:
         console.print(report.emission_table(report.fitting_sets(fit, sets, args.fit_emission)))
     if args.diagram:

@@ -18,18 +18,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Write the file; prints its hash."""
-    from VertebraLabelingLib.engines.weights import save_weights
-
-    from ..loop import load_averaged
+    from ..run_weights import weights_of_run
     from ..settings import read_configuration
-    from ..tasks import make_task
 
-    configuration = read_configuration(args.config)
-    task = make_task(configuration.task, configuration.network, configuration.windows)
-    network = task.build_network()
-    load_averaged(network, *args.checkpoint)
-    sha256 = save_weights(args.output, network.state_dict(), {"model": task.model_id, "network": task.metadata()})
-    print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB, SHA-256 {sha256}")
+    weights = weights_of_run(read_configuration(args.config), args.checkpoint, args.output)
+    print(f"{args.output}: {args.output.stat().st_size / 1e6:.2f} MB, SHA-256 {weights.sha256}")
     if args.register:
         from ..onnx_export import register
 

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..settings import Configuration
 
+CORRIDOR = Path(__file__).parents[1] / "configs" / "corridor.toml"
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The `leave-out` command."""
     parser = subparsers.add_parser("leave-out", help="cross-validate over the patients of the torso scans")
     parser.add_argument("config", type=Path, help="a configuration of the task sites")
+    parser.add_argument(
+        "--corridor", type=Path, default=CORRIDOR, metavar="CONFIG", help="of the network that finds the spine's course"
+    )
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder made by `prepare`")
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and tables")
     parser.add_argument("--folds", type=int, default=99, help="groups of patients (default: every patient alone)")
@@ -30,12 +35,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from VertebraLabelingLib.core.errors import UsageError
     from VertebraLabelingLib.core.files import atomic_write
-    from VertebraLabelingLib.engines.weights import load_model
+    from VertebraLabelingLib.methods.corridor import load_corridor
 
     from ..case_scores import judged
     from ..cases import read_cache
     from ..evaluation_report import markdown_report, rich_report
-    from ..leave_out import folds_by_patient, is_torso, method_of, run_base, run_fold
+    from ..leave_out import folds_by_patient, is_torso, method_of, run_base, run_fold, torso_to_learn
+    from ..run_weights import weights_of_run
     from ..settings import read_configuration
 
     configuration = read_configuration(args.config)
@@ -44,13 +50,16 @@ def run(args: argparse.Namespace) -> int:
     if args.folds < 1 or not torso:
         raise UsageError("Cross-validation needs torso scans in the cache and at least one fold.")
     folds = folds_by_patient([case for case in torso if case.split == "train"], args.folds)
-    calibration = tuple(load_model("sites").metadata["network"]["score_calibration"])
-    base = run_base(_lasting(configuration, args.base_minutes, args.base_steps), cases, args.output)
+    of_corridor = read_configuration(args.corridor)
+    found = run_base(of_corridor, cases, args.output / "corridor")
+    corridor = load_corridor(weights_of_run(of_corridor, [found], found.with_name("weights.npz")), "cpu")
+    base = run_base(_lasting(configuration, args.base_minutes, args.base_steps), cases, args.output / "base")
     of_fold = _lasting(configuration, args.minutes, args.steps)
     held_out, val = [], []
     for number, fold in enumerate(folds):
-        checkpoint = run_fold(of_fold, cases, fold, args.output / f"fold-{number}", base)
-        method = method_of(configuration, checkpoint, calibration)
+        folder = args.output / f"fold-{number}"
+        checkpoint = run_fold(of_fold, cases, fold, folder, base)
+        method = method_of(configuration, checkpoint, corridor, torso_to_learn(cases, fold), folder)
         held_out += judged(method, fold)
         val += judged(method, [case for case in torso if case.split == "val"])
         print(f"fold {number}: without {', '.join(case.id for case in fold)}", flush=True)

@@ -24,7 +24,7 @@ from .scores import Groups, Use, body_run, ids, scores_by_group, weight_bytes
 
 @dataclass(frozen=True)
 class Way:
-    """A way to use shipped weights.  variant: of `MultiView.variant`, empty for the method as it is."""
+    """A way to use shipped weights.  variant: of the method's `variant`, empty for the method as it is."""
 
     method: str
     config: str = "default"
@@ -33,9 +33,12 @@ class Way:
 
 WHOLE = {name: Way(name) for name in METHODS} | {f"{name}-paper": Way(name, "paper") for name in PAPER_METHODS}
 """Every method, and as its paper describes it."""
+ENSEMBLES = {"ensemble-of-papers": Way("ensemble", variant={"members": list(PAPER_METHODS)})}
+"""The ensemble with some of its members only."""
 VIEWS = {f"multi-view-{k}-views": Way("multi-view", variant={"views": k}) for k in (5, 10, 20)}
-VOTING = {"multi-view-single-view": Way("multi-view", variant={"voting": False, "correct": False})}
-WAYS = WHOLE | VIEWS | VOTING
+BAGGING = {"multi-view-bagging": Way("multi-view", variant={"voting": False})}
+"""Each vertebra has the level that most views say, see `voting.bagged`."""
+WAYS = WHOLE | ENSEMBLES | VIEWS | BAGGING
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,18 @@ class MethodPlan:
 
 def reason_to_leave_out(name: str) -> str:
     """Why a run cannot be made here, in a sentence; "" when it can."""
-    return refusal(WAYS[name].method)
+    way = WAYS[name]
+    return next(filter(None, map(refusal, way.variant.get("members", (way.method,)))), "")
+
+
+def members_of(way: Way) -> tuple[str, ...]:
+    """The methods that run; ModelError as `used_methods`."""
+    return tuple(way.variant.get("members", ())) or used_methods(way.method)
+
+
+def hashes_of(way: Way) -> dict[str, str]:
+    """Hash of each weight file in use, by its role."""
+    return {role: sha256 for member in members_of(way) for role, sha256 in weights_sha256(member).items()}
 
 
 def make_method_plan(name: str, groups: Groups, measures_body: bool) -> MethodPlan:
@@ -60,7 +74,7 @@ def make_method_plan(name: str, groups: Groups, measures_body: bool) -> MethodPl
         "method": way.method,
         "config": way.config,
         "variant": dict(way.variant),
-        "weights_sha256": weights_sha256(way.method),
+        "weights_sha256": hashes_of(way),
         "cases": ids(groups),
         "body": measures_body and name in WHOLE,
     }
@@ -75,8 +89,8 @@ def execute_method(plan: MethodPlan, groups: Groups, body: Path | None, output: 
         method = method.variant(**way.variant)  # type: ignore[attr-defined]
     uses = {DEFAULT: Use(method, uses_sequence(way.method, way.config))}
     values: dict[str, Any] = {
-        "members": used_methods(way.method),
-        "weight_bytes": weight_bytes(way.method),
+        "members": members_of(way),
+        "weight_bytes": weight_bytes(hashes_of(way)),
         "scans": scores_by_group(uses, groups),
     }
     if plan.configuration["body"] and body is not None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from VertebraLabelingLib.core.errors import NothingFoundError, VertebraLabelingError
 from VertebraLabelingLib.engines.weights import find_model
-from VertebraLabelingLib.methods.registry import weights_sha256
 
 from ..ablation.scan_scores import totals
 from ..case_scores import labelled, truth_of
 from ..cases import Case, cache_phantoms
 from ..evaluate import ScanResult, evaluate_scan
 from ..seeds import FRESH_SEED
+from .bootstrap import id_rate_interval
 
 if TYPE_CHECKING:
     from VertebraLabelingLib.methods.base import Method
@@ -55,7 +55,10 @@ def scores_by_group(uses: Mapping[str, Use], groups: Groups) -> dict[str, dict[s
 
 
 def timed_totals(use: Use, cases: Sequence[Case]) -> dict[str, Any]:
-    """`totals`, the mean wall time from prepared scan to names as "seconds_per_scan", and what is wrong: "failures"."""
+    """`totals`, and further: "id_rate_interval", "seconds_per_scan" and "failures".
+
+    These are `bootstrap.id_rate_interval`, the mean wall time from prepared scan to names, and what is wrong.
+    """
     results, seconds = [], 0.0
     for case in cases:
         started = time.perf_counter()
@@ -63,7 +66,12 @@ def timed_totals(use: Use, cases: Sequence[Case]) -> dict[str, Any]:
         seconds += time.perf_counter() - started
         results.append(evaluate_scan(case.id, truth_of(case), found))
     failures = [failure(result) for result in results if not result.wholly_right]
-    return {**totals(results), "seconds_per_scan": seconds / len(cases), "failures": failures}
+    return {
+        **totals(results),
+        "id_rate_interval": id_rate_interval(results, [case.patient or case.id for case in cases]),
+        "seconds_per_scan": seconds / len(cases),
+        "failures": failures,
+    }
 
 
 def failure(result: ScanResult) -> dict[str, Any]:
@@ -76,9 +84,9 @@ def failure(result: ScanResult) -> dict[str, Any]:
     }
 
 
-def weight_bytes(name: str) -> int:
-    """Size of all weight files that a method needs."""
-    return sum(find_model(role).weights.path.stat().st_size for role in weights_sha256(name))
+def weight_bytes(roles: Iterable[str]) -> int:
+    """Size of the weight files with these roles."""
+    return sum(find_model(role).weights.path.stat().st_size for role in roles)
 
 
 def body_run(ct: Path, name: str, config: str) -> dict[str, Any]:

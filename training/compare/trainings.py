@@ -24,7 +24,7 @@ VARIANTS = {
 }
 """In the order of the paper's Table 2: each adds one part to the one before."""
 TRAININGS = (PRETRAINING, *VARIANTS)
-SINGLE, VOTED = "single view", "voting"
+BAGGED, VOTED = "bagging", "voting"
 
 
 def make_training_plan(name: str, seed: int, steps: int | None, groups: Groups) -> Plan:
@@ -58,12 +58,12 @@ def _encoder(plan: Plan, data: Data, output: Path) -> Path | None:
 
 
 def _uses(plan: Plan, network: nn.Module, file: Path) -> dict[str, Use]:
-    """As in the paper without and with its voting, which includes the correction, and as we use the network."""
+    """As in the paper without its voting, by bagging, and with it and the correction; and as we use the network."""
     paper = shipped_method(plan.task, network, file, "paper")
-    single = paper.variant(voting=False, correct=False)  # type: ignore[attr-defined]
+    bagged = paper.variant(voting=False, correct=False)  # type: ignore[attr-defined]
     decode = uses_sequence("multi-view", "paper")
     return {
-        SINGLE: Use(single, decode),
+        BAGGED: Use(bagged, decode),
         VOTED: Use(paper, decode),
         DEFAULT: Use(shipped_method(plan.task, network, file)),
     }

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level, Region
+from VertebraLabelingLib.core.sequence import SequenceSettings, unary_terms
+from VertebraLabelingLib.core.spine_priors import prevalence
 
-from .samples import Sample
+from .samples import FALSE, Sample
 
 Names = NDArray[np.intp]
 
@@ -18,6 +20,17 @@ _REGIONS = (Region.CERVICAL, Region.THORACIC, Region.LUMBAR)
 def raw_argmax(sample: Sample) -> Names:
     """(n,) most probable level of every candidate by itself."""
     return np.asarray(sample.evidence.level_log_probs.argmax(axis=1), np.intp)
+
+
+def independent(sample: Sample, settings: SequenceSettings) -> Names:
+    """(n,) the decoder without its steps: of each candidate by itself the level of the highest posterior.
+
+    The same emission and prior of the levels; `FALSE` where a false detection is more probable than any vertebra.
+    """
+    prior = np.log([prevalence(level) / len(Level) for level in Level])
+    terms = unary_terms(sample.evidence, settings) + prior
+    is_vertebra = np.logaddexp.reduce(terms, axis=1) > 0
+    return np.where(is_vertebra, terms.argmax(axis=1), FALSE).astype(np.intp)
 
 
 def counted_in_regions(sample: Sample) -> Names:

@@ -16,7 +16,7 @@ from VertebraLabelingLib.core.spine_axis import steps_along_spine
 from .samples import Sample
 
 TEMPERATURES = (1.0, 1.5, 2.0, 2.5, 3.5, 5.0)
-CONFUSIONS = (0.02, 0.05)
+CONFUSIONS = (0.02, 0.05, 0.1, 0.2, 0.3)
 
 _LEAST = 1e-6
 

@@ -30,6 +30,14 @@ SUFFIXES = (
 )
 """How a file name may end, and what that format is."""
 
+TIPS = {
+    MARKUPS: _("Slicer markups: loads again by drag and drop."),
+    TABLE: _("Table with level, position (LPS, mm) and probability."),
+    VERSE: _("Centroid file of the VerSe data sets."),
+    REPORT: _("DICOM structured report (TID 1500); only for a CT loaded from DICOM."),
+}
+"""What a front says of each format."""
+
 TRANSFORM_NOTE = _("Positions are written in the CT's own coordinates, without the transform it is under in Slicer.")
 
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\\/:*?"<>|]')

@@ -1,11 +1,14 @@
-"""What a run says to people: its stages by name, and why it ended, in their language."""
+"""What a run says to people: its stages by name, and why it ended, in their language.
+
+The sentences hold in Slicer's panel and on the browser's page; what only the panel has is named as Slicer's.
+"""
 
 from __future__ import annotations
 
 from slicer.i18n import tr as _
 
 LOG_LINES_TOLD = 2
-"""Of a child that ended without a word; the rest is in the log."""
+"""Of a child that ended without a word; the panel's log has the rest."""
 _KILLED = (-9, 137)
 _CRASHED = (-11, 139, -6, 134, -7, 135, -4, 132, 0xC0000005, 0xC0000409, 0xC000001D)
 """SIGSEGV, SIGABRT, SIGBUS, SIGILL (a launcher adds 128); access violation, stack overrun, illegal instruction."""
@@ -51,18 +54,23 @@ def on_the_cpu() -> str:
 
 
 def no_memory() -> str:
-    """Slicer itself has too little for the export."""
-    return _("Memory ran out while the volume was exported; close other data or choose an ROI around the spine.")
+    """The program with the scene has too little for the export."""
+    return _(
+        "Memory ran out while the volume was exported; close other data, "
+        "or take a part of the CT around the spine (in Slicer: an ROI)."
+    )
 
 
 def no_engine() -> str:
     """Neither torch nor ONNX Runtime is there."""
-    return _("Nothing can run the networks yet: install PyTorch or, the light way, ONNX Runtime under Advanced.")
+    return _(
+        "Nothing can run the networks yet: install PyTorch or, the light way, ONNX Runtime (in Slicer: under Advanced)."
+    )
 
 
 def unexpected(error: Exception) -> str:
     """A mistake of this program."""
-    return _("Unexpected error ({kind}: {error}); please report it with the diagnostics.").format(
+    return _("Unexpected error ({kind}: {error}); please report it (in Slicer: with the diagnostics).").format(
         kind=type(error).__name__, error=error
     )
 
@@ -77,13 +85,17 @@ def _cause(code: int) -> str:
     if code in _KILLED or code in _NO_MEMORY:
         return _(
             "The system ended the run (exit code {code}), perhaps because memory ran out; "
-            "close other programs or choose an ROI around the spine."
+            "close other programs, or take a part of the CT around the spine (in Slicer: an ROI)."
         ).format(code=shown)
     if code in _CRASHED:
-        return _("The run crashed (exit code {code}); check the dependencies under Advanced.").format(code=shown)
+        return _("The run crashed (exit code {code}); install its software again (in Slicer: under Advanced).").format(
+            code=shown
+        )
     if code == 0:
-        return _("The run ended without a result; try again and report it with the diagnostics if it stays so.")
-    return _("The run ended unexpectedly (exit code {code}); the log says more.").format(code=shown)
+        return _("The run ended without a result; try again, and report it if it stays so.")
+    return _("The run ended unexpectedly (exit code {code}); try again, and report it if it stays so.").format(
+        code=shown
+    )
 
 
 def _last_words(log: str) -> str:

@@ -47,7 +47,7 @@ class Entry:
 
     def _files(self) -> list[Path]:
         if self.path.is_dir():
-            return sorted(path for path in self.path.iterdir() if path.is_file() and _is_slice(path))
+            return sorted(path for path in self.path.iterdir() if path.is_file() and is_slice(path))
         bare = self.path.with_suffix("")
         return [self.path, *(data for s in _DATA_SUFFIXES if (data := bare.with_name(bare.name + s)).is_file())]
 
@@ -80,8 +80,8 @@ def _walk(folder: Path, entered: set[str]) -> Iterator[Path]:
     except OSError:
         yield folder  # reading it will say why
         return
-    yield from (path for path in files if _is_volume(path))
-    if any(_is_slice(path) for path in files if not _is_volume(path)):
+    yield from (path for path in files if is_volume(path))
+    if any(is_slice(path) for path in files if not is_volume(path)):
         yield folder
     for child in children:
         if child.is_dir() and _real(child) not in entered:
@@ -97,14 +97,15 @@ def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
-def _is_volume(path: Path) -> bool:
+def is_volume(path: Path) -> bool:
+    """Whether a file is a CT, or the header of one, by its name."""
     name = path.name.lower()
     if name.endswith(".hdr"):  # NIfTI and Analyze pairs; other programs call other things so
         return path.with_suffix(".img").exists() or path.with_suffix(".img.gz").exists()
     return name.endswith(VOLUME_SUFFIXES)
 
 
-def _is_slice(path: Path) -> bool:
+def is_slice(path: Path) -> bool:
     """Whether a file may be DICOM, by suffix or content: slices often lack a suffix, old ones the mark inside."""
     if path.name.lower() == _DICOM_INDEX or _is_hidden(path):
         return False

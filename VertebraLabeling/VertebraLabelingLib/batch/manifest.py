@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..core.anatomy import Level
 from ..core.errors import UsageError
 from ..core.files import printable
 
 MANIFEST_NAME = "manifest.sqlite"
 _APPLICATION_ID = 0x56744C62  # "VtLb"
 _VERSION = 1
+_STATES = ("waiting", "running", "done", "failed")
+_LARGEST = 2**31
 _WAIT_S = 60.0
 """So long a reader of the user's may hold the file."""
 _SCHEMA = """
@@ -61,6 +64,41 @@ class Row:
     markups_sha256: str | None = None
     files: tuple[str, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """TypeError, ValueError, KeyError or AttributeError for values that no run has written."""
+        numbers = (self.attempts, self.deaths, self.exit_code or 0)
+        texts = (self.scan, self.message, self.worker, self.input, self.settings, *self.files)
+        if self.state not in _STATES or not all(isinstance(text, str) for text in texts):
+            raise ValueError("a state or a text is none")
+        if not all(isinstance(number, int) and abs(number) < _LARGEST for number in numbers):
+            raise ValueError("a number is none")
+        if not all(isinstance(seconds, (int, float)) for seconds in self.seconds.values()):
+            raise ValueError("a time is none")
+        if self.told != {}:
+            told_by(self.told)
+
+
+def told_by(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tables need of a run record, or of an earlier `told`; raises as `Row` where it does not tell it."""
+    labelling = record["labelling"]
+    points = [_point(values) for values in labelling["points"]]
+    if not points or not isinstance(labelling["level_certain"], bool):
+        raise ValueError("no labelling")
+    kept = {name: labelling[name] for name in ("summary", "level_certain")}
+    kept |= {"remarks": _texts(labelling["remarks"]), "points": points}
+    return {"notes": _texts(record["notes"]), "labelling": kept}
+
+
+def _point(values: Mapping[str, Any]) -> dict[str, Any]:
+    level, probability = Level[values["level"]].name, float(values["probability"])
+    return {"level": level, "probability": probability, "confirmed": values.get("confirmed", False)}
+
+
+def _texts(values: Any) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError("no texts")
+    return values
 
 
 _COLUMNS = tuple(item.name for item in fields(Row))
@@ -162,7 +200,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:  # full disk, no permission, held by another program
         raise UsageError(f"{path} cannot be used ({error}); make room, close what holds it and run again.") from error
-    except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+    except (sqlite3.DatabaseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is damaged ({error}); move it away and run again: results are known again by their records."
         ) from error

@@ -15,9 +15,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.anatomy import Level
 from ..core.errors import UsageError
-from .manifest import Row
+from .manifest import Row, told_by
 
 if TYPE_CHECKING:
     from ..outputs import OutputPaths
@@ -103,7 +102,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         known = adopted(values, "") and isinstance(values["batch"]["markups_sha256"], str | None)
         return values if known else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -120,22 +119,6 @@ def adopted(record: Mapping[str, Any], scan: str) -> Row:
         settings=batch["settings"], markups_sha256=batch["markups_sha256"], files=tuple(batch["files"]),
         seconds=record.get("seconds", {}), told=told_by(record) if code == 0 else {},
     )  # fmt: skip
-
-
-def told_by(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the tables need of a run record; KeyError, TypeError or ValueError where it does not tell it."""
-    labelling = record["labelling"]
-    points = [_point(values) for values in labelling["points"]]
-    if not points or not isinstance(labelling["level_certain"], bool):
-        raise ValueError("no labelling")
-    kept = {name: labelling[name] for name in ("summary", "level_certain")}
-    kept |= {"remarks": list(labelling["remarks"]), "points": points}
-    return {"notes": list(record["notes"]), "labelling": kept}
-
-
-def _point(values: Mapping[str, Any]) -> dict[str, Any]:
-    level, probability = Level[values["level"]].name, float(values["probability"])
-    return {"level": level, "probability": probability, "confirmed": values.get("confirmed", False)}
 
 
 def decide(found: Found, identity: Identity, wanted: int, retry_failed: bool) -> Action:

@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
     check_method_options(args)
     outputs = OutputPaths(args.output, args.csv, args.verse, args.preview, args.sr)
     outputs.check(args.ct)
+    outputs.tidy()
     with (
         memory_guard(),
         progress_display(args.json_lines, args.quiet) as display,

@@ -58,7 +58,9 @@ def run(args: argparse.Namespace) -> None:
     from ..outputs import OutputPaths, write_together
 
     check_device_name(args.device)
-    OutputPaths(args.output).check(args.ct)
+    outputs = OutputPaths(args.output)
+    outputs.check(args.ct)
+    outputs.tidy()
     with (
         memory_guard(),
         progress_display(args.json_lines, args.quiet) as display,

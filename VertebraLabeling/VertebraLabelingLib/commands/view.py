@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelError, UsageError
+from ..view.uploads import DEFAULT_LIMIT_MB
 
 NEEDED = ("trame_slicer", "slicer_core", "greenlet")
 _LARGEST_UPLOAD_MB = 100_000
@@ -29,7 +30,11 @@ def add_parser(commands: Any) -> None:
     view.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
     view.add_argument("--no-browser", action="store_true", help="only print the address")
     view.add_argument(
-        "--upload-limit", metavar="MB", type=int, default=2000, help="largest file that can be dropped on the page"
+        "--upload-limit",
+        metavar="MB",
+        type=int,
+        default=DEFAULT_LIMIT_MB,
+        help="most that can be dropped on the page at once (default: %(default)s)",
     )
     view.add_argument("--debug", action="store_true", help="show the traceback of an unexpected error")
     view.set_defaults(run=run)

@@ -95,11 +95,16 @@ def shifted(evidence: Evidence, steps: int) -> Evidence:
     """
     if steps == 0:
         return evidence
+    return replace(evidence, level_log_probs=levels_lower(evidence.level_log_probs, steps, -np.inf))
+
+
+def levels_lower(values: Array, steps: int, nothing: float) -> Array:
+    """Values (n, 28) of the levels, each moved `steps` != 0 levels down the regular order, with `nothing` elsewhere."""
     regular = np.array(REGULAR_LEVELS)
-    moved = np.full_like(evidence.level_log_probs, -np.inf)
+    moved = np.full_like(values, nothing)
     target, source = (regular[steps:], regular[:-steps]) if steps > 0 else (regular[:steps], regular[-steps:])
-    moved[:, target] = evidence.level_log_probs[:, source]
-    return replace(evidence, level_log_probs=moved)
+    moved[:, target] = values[:, source]
+    return moved
 
 
 def hold(unary: Array, held: Mapping[int, LabelledPoint]) -> Array:

@@ -5,29 +5,31 @@ from __future__ import annotations
 import math
 import os
 import re
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from .data_files import METAIMAGE_SUFFIXES, data_file_name, is_several
 from .errors import InputError, MemoryExhaustedError
+from .nifti import pair_of
 
 MAX_VOXELS = 2**31
 MAX_ORIGIN_MM = 1e6
 """NIfTI stores 32-bit numbers; beyond a kilometre they no longer tell millimetres apart."""
-DETACHED_HEADERS = (".nhdr", ".mhd", ".hdr")
 _MAX_COMPRESSION = 1100
 """Deflate cannot shrink data more than 1032 times (zlib's technical notes); above that the header is not true."""
 _FLOAT32_BYTES = 4
 _HEADER_BYTES = 1 << 16
 _LONGEST_FIELD_BYTES = 900
-_METAIMAGE = (".mha", ".mhd")
 _MOST_DIMENSIONS = 10
+_DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
+_MOST_INFLATED_BYTES = 1 << 29
+_PIECE_BYTES = 1 << 24
 _DIMENSIONS = re.compile(rb"^[ \t]*NDims[ \t]*[=:][ \t]*([+-]?\d{1,4000})", re.MULTILINE)
-_DATA_FILE = re.compile(
-    rb"^[ \t]*(?:ElementDataFile[ \t]*[=:]|(?i:data ?file:))[ \t]*([^\r\n]+?)[ \t]*\r?$", re.MULTILINE
-)
-"""In all spellings that the libraries of MetaImage and NRRD take."""
 
 
 def check_grid(spacing_mm: Sequence[float], origin_mm: Sequence[float], axes: Sequence[float], path: Path) -> None:
@@ -41,6 +43,19 @@ def check_grid(spacing_mm: Sequence[float], origin_mm: Sequence[float], axes: Se
     matrix = np.reshape(axes, (3, 3))
     if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
         raise InputError(leaning(path))
+
+
+def check_pixel_spacing(text: str, spacing_xy_mm: Sequence[float], path: Path) -> None:
+    """InputError unless PixelSpacing is the two lengths that were read, the one between rows first.
+
+    For zero, a text or nothing at all GDCM reads 1 mm, and the patient has another size.
+    """
+    try:
+        told = [float(word) for word in text.split("\\")]
+    except ValueError:
+        told = []
+    if len(told) != 2 or not np.allclose(told[::-1], spacing_xy_mm, rtol=1e-3, atol=0.0) or min(told) <= 0:
+        raise InputError(f"The PixelSpacing of {path} is {text[:40]!r}, not two lengths; export the series again.")
 
 
 def leaning(path: Path) -> str:
@@ -79,35 +94,23 @@ def stored_bytes(path: Path) -> float:
 
     InputError when the named one is missing or no plain file: from a pipe or a device would be read without end.
     """
-    if path.suffix.lower() == ".hdr":
-        return math.inf
-    name = _data_file(path)
+    name = data_file_name(path)
     if name is None:
-        return path.stat().st_size
-    if "%" in name or name.upper().split()[:1] == ["LIST"]:
+        data = pair_of(path)[1]
+    elif is_several(name):
         return math.inf
-    data = path.parent / name
+    else:
+        data = path.parent / name
     if not data.is_file():
-        raise InputError(f"{path} says that its voxels are in '{name}', which is no file; put it beside the header.")
+        raise InputError(
+            f"{path} says that its voxels are in '{name or data.name}', which is no file; put it beside the header."
+        )
     return data.stat().st_size
-
-
-def _data_file(path: Path) -> str | None:
-    """The other file, pattern or list of files that a MetaImage or NRRD header names; None for none."""
-    with path.open("rb") as file:
-        head = file.read(_HEADER_BYTES)
-    if head.startswith(b"NRRD"):
-        head = re.split(rb"\n\r?\n", head, maxsplit=1)[0]
-    elif path.suffix.lower() not in _METAIMAGE:
-        return None
-    match = _DATA_FILE.search(head)
-    name = match[1].decode("utf-8", "surrogateescape") if match else "LOCAL"
-    return None if name.upper() == "LOCAL" else name
 
 
 def check_header(path: Path) -> None:
     """InputError for a MetaImage or NRRD header at which ITK ends the whole process."""
-    if path.suffix.lower() in _METAIMAGE:
+    if path.suffix.lower() in METAIMAGE_SUFFIXES:
         _check_dimensions(path)
     _check_nrrd_fields(path)
 
@@ -131,3 +134,39 @@ def _check_nrrd_fields(path: Path) -> None:
         while (line := file.readline()).strip():
             if len(line) > _LONGEST_FIELD_BYTES and not line.startswith(b"#") and b":=" not in line:
                 raise InputError(f"{path} is damaged: a line of its header is too long; export the scan again.")
+
+
+def check_deflated(path: Path) -> None:
+    """InputError for a deflated DICOM file out of which more comes than a CT needs.
+
+    All libraries unpack such a file whole, before they look at anything in it.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+        if _DEFLATED_SYNTAX not in head:
+            return
+        file.seek(_end_of_meta(head))
+        if _inflated_bytes(file) > _MOST_INFLATED_BYTES:
+            raise InputError(f"{path} is too large when it is unpacked; save it without compression, or cropped.")
+
+
+def _end_of_meta(head: bytes) -> int:
+    """Where the elements of group 0002 of a DICOM file end, which are never compressed (DICOM PS3.10, 7.1)."""
+    place = 132
+    while head[place : place + 2] == b"\x02\x00" and place + 12 <= len(head):
+        is_long = head[place + 4 : place + 6] in (b"OB", b"UN")
+        layout, body = ("<I", place + 12) if is_long else ("<H", place + 8)
+        (length,) = struct.unpack_from(layout, head, place + (8 if is_long else 6))
+        place = body + length
+    return place
+
+
+def _inflated_bytes(file: BinaryIO) -> int:
+    """How much comes out of the rest of a file; counted to a little more than the limit."""
+    unpacker, count = zlib.decompressobj(wbits=-zlib.MAX_WBITS), 0
+    try:
+        while count <= _MOST_INFLATED_BYTES and (packed := unpacker.unconsumed_tail or file.read(_HEADER_BYTES)):
+            count += len(unpacker.decompress(packed, _PIECE_BYTES))
+    except zlib.error:  # the library says that it is damaged
+        pass
+    return count

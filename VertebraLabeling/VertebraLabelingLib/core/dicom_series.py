@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,18 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from .claims import check_grid
+from .claims import check_deflated, check_grid, check_pixel_spacing
 from .errors import InputError
 from .files import library_name
 
 _SAME_AXES = 0.01
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_PIXEL_DATA_TAG = 0x7FE00010
 _UNSTATED = 0xFFFFFFFF
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MODALITY = 0x00080060
+_CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+"""Classes of DICOM objects (PS3.4, B.5): CT slices, enhanced CT, and series turned into that."""
 _DICOM_SUFFIXES = ("", ".dcm", ".ima")
 
 
@@ -60,12 +67,16 @@ def ct_series(folder: Path, subfolders: bool = True) -> tuple[list[Slice], tuple
 
     subfolders: False leaves the sub-folders out.  InputError when there is no CT series.
     """
-    paths = sorted(folder.rglob("*") if subfolders else folder.iterdir())
-    headers = [h for h in (slice_header(p) for p in paths if _may_be_dicom(p)) if h is not None]
+    headers = [h for h in map(slice_header, image_files(folder, subfolders)) if h is not None]
     if not headers:
         raise InputError(f"The folder {folder} holds no DICOM image slices; give a folder with one CT series.")
     require_ct({h.modality for h in headers}, folder)
     return _largest_stack([h for h in headers if h.modality == "CT"])
+
+
+def image_files(folder: Path, subfolders: bool = True) -> list[Path]:
+    """The files of a folder that may be DICOM images, sorted.  subfolders: False leaves the sub-folders out."""
+    return [path for path in sorted(folder.rglob("*") if subfolders else folder.iterdir()) if _may_be_dicom(path)]
 
 
 def _largest_stack(slices: list[Slice]) -> tuple[list[Slice], tuple[str, ...]]:
@@ -91,28 +102,73 @@ def _may_be_dicom(path: Path) -> bool:
 
 
 def is_cut_short(path: Path) -> bool:
-    """Whether uncompressed pixel data end before their stated length; GDCM fills up what is missing.
+    """Whether an image file ends within its header or before its uncompressed pixel data do; GDCM fills up the rest.
 
-    The element (7FE0,0010) is found in the first 64 KiB: explicit VR has OB or OW and the length at byte 8, implicit
-    VR the length at byte 4 (DICOM PS3.5, 7.1); 0xFFFFFFFF marks compressed data, whose length is not stated.
+    The element (7FE0,0010) is mostly found in the first 64 KiB: explicit VR has OB or OW and the length at byte 8,
+    implicit VR the length at byte 4 (DICOM PS3.5, 7.1); 0xFFFFFFFF marks compressed data, whose length is not stated.
     """
     with path.open("rb") as file:
         head = file.read(1 << 16)
     start = head.find(_PIXEL_DATA)
     if start < 0 or start + 12 > len(head):
-        return False
+        return _is_cut_short_behind_a_long_header(path)
     explicit = head[start + 4 : start + 6] in (b"OB", b"OW")
     (length,) = struct.unpack_from("<I", head, start + (8 if explicit else 4))
     return bool(length != _UNSTATED and path.stat().st_size < start + (12 if explicit else 8) + length)
 
 
+def _is_cut_short_behind_a_long_header(path: Path) -> bool:
+    """As `is_cut_short`, element by element; a header that cannot be read ends nowhere."""
+    found: list[tuple[str | None, int]] = []
+
+    def is_pixels(tag: int, vr: str | None, length: int) -> bool:
+        if tag == _PIXEL_DATA_TAG:
+            found.append((vr, length))
+        return tag == _PIXEL_DATA_TAG
+
+    try:
+        data, place = _elements(path, is_pixels)
+    except Exception:  # of whatever kind, it is the damage of the header
+        return True
+    if data.file_meta.get("TransferSyntaxUID") == _DEFLATED:  # whose reader notices
+        return False
+    if not found:
+        return True
+    vr, length = found[0]
+    return length != _UNSTATED and path.stat().st_size < place + (12 if vr else 8) + length
+
+
+def _was_ct_slice(path: Path) -> bool:
+    """Whether a file that cannot be read is a slice of a CT, as far as its first elements still tell."""
+    try:
+        data, _ = _elements(path, lambda tag, *_: tag > _MODALITY)
+        kind = data.file_meta.get("MediaStorageSOPClassUID") or data.get("SOPClassUID")
+        is_ct = kind in _CT_IMAGES if kind else data.get("Modality") == "CT"
+        return is_ct and "LOCALIZER" not in str(data.get("ImageType", "")).upper()
+    except Exception:
+        return False
+
+
+def _elements(path: Path, stop_when: Callable[..., bool]) -> tuple[Any, int]:
+    """What a file holds before the element at which `stop_when(tag, vr, length)` is true, and where that begins.
+
+    All sorts of errors.
+    """
+    from pydicom.filereader import read_partial
+
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return read_partial(file, stop_when, force=True), file.tell()
+
+
 def slice_header(path: Path) -> Slice | None:
     """What sorting needs to know of an image file; None for localisers, reports and pictures without a position."""
+    check_deflated(path)
     reader = file_reader(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        if is_cut_short(path):
+        if is_cut_short(path) and _was_ct_slice(path):
             raise InputError(f"The DICOM file {path} is cut short; export the series again.") from error
         return None
     if reader.GetDimension() != 3 or reader.GetNumberOfComponents() > 1:
@@ -124,6 +180,7 @@ def slice_header(path: Path) -> Slice | None:
     if modality == "CT" and _number(tags.get("0028|0008")) <= 1 and not {"0020|0032", "0020|0037"} <= tags.keys():
         return None
     if modality == "CT" and _number(tags.get("0028|0008")) <= 1:  # other objects of the folder may claim what they like
+        check_pixel_spacing(tags.get("0028|0030", ""), reader.GetSpacing()[:2], path)
         check_grid(reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection(), path)
     axes = np.reshape(reader.GetDirection(), (3, 3))[:, :2].T
     order = (_number(tags.get("0020|0012")), _number(tags.get("0020|0013")))

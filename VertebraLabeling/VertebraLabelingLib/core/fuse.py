@@ -40,6 +40,17 @@ class Fused:
     presences: Floats
 
 
+def fused_by(votes: Votes, threshold: float, position: Callable[[int, NDArray[np.bool_]], Floats]) -> Fused:
+    """`position` of every level that some window holds for present; presence of a level: its best window's."""
+    levels, dimensions = votes.positions_lps_mm.shape[1:]
+    positions = np.full((levels, dimensions), np.nan)
+    for level in range(levels):
+        chosen = votes.presences[:, level] > threshold
+        if chosen.any():
+            positions[level] = position(level, chosen)
+    return Fused(positions, votes.presences.max(axis=0, initial=0.0))
+
+
 def weighted_fusion(votes: Votes, threshold: float = 0.5) -> Fused:
     """`Fused` by a trimmed mean with weight presence^2 x border distance.
 
@@ -54,7 +65,7 @@ def weighted_fusion(votes: Votes, threshold: float = 0.5) -> Fused:
     def position(level: int, chosen: NDArray[np.bool_]) -> Floats:
         return _trimmed_mean(votes.positions_lps_mm[chosen, level], weights[chosen, level])
 
-    return _fused(votes, threshold, position)
+    return fused_by(votes, threshold, position)
 
 
 def kmeans_fusion(votes: Votes, threshold: float = 0.5) -> Fused:
@@ -68,7 +79,7 @@ def kmeans_fusion(votes: Votes, threshold: float = 0.5) -> Fused:
 
         return KMeans(n_clusters=1, n_init=1).fit(votes.positions_lps_mm[chosen, level]).cluster_centers_[0]
 
-    return _fused(votes, threshold, position)
+    return fused_by(votes, threshold, position)
 
 
 def geometric_median(points: Floats, weights: Floats, rounds: int = 50) -> Floats:
@@ -78,17 +89,6 @@ def geometric_median(points: Floats, weights: Floats, rounds: int = 50) -> Float
         distances = np.linalg.norm(points - centre, axis=1)
         centre = np.average(points, axis=0, weights=weights / np.maximum(distances, 1e-3))
     return centre
-
-
-def _fused(votes: Votes, threshold: float, position: Callable[[int, NDArray[np.bool_]], Floats]) -> Fused:
-    """`position` of every level that some window holds for present; presence of a level: its best window's."""
-    levels, dimensions = votes.positions_lps_mm.shape[1:]
-    positions = np.full((levels, dimensions), np.nan)
-    for level in range(levels):
-        chosen = votes.presences[:, level] > threshold
-        if chosen.any():
-            positions[level] = position(level, chosen)
-    return Fused(positions, votes.presences.max(axis=0, initial=0.0))
 
 
 def _trimmed_mean(points: Floats, weights: Floats) -> Floats:

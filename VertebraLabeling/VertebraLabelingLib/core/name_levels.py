@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import Level, regular_shift
+from .anchors import levels_lower
 from .labelling import UNCERTAIN, UNCERTAIN_BELOW, Alternative, Evidence, LabelledPoint, Labelling
 
 Array = NDArray[np.float64]
@@ -17,6 +18,8 @@ Path = list[tuple[int, int]]
 Missed = tuple[Level, ...]
 
 
+_OFF_BY = {-2: 0.05, -1: 0.45, 1: 0.45, 2: 0.05}
+"""Share of each number of levels in the doubt of a column without an anchor."""
 _LONG_GAP_MM = 65.0
 """Four of the shortest steps: more vertebrae overlooked than the decoder allows, at least in the neck."""
 
@@ -28,13 +31,15 @@ class CertaintySettings:
     unsure_mass: probability of all other levels, in the most doubtful part of the column, from which on the level
     counts as unsure.  alternative_probability: from which on an alternative is listed.  anchor_probability,
     anchor_evidence: an anchor counts when the decoder gives its level at least the one, and its own picture (the
-    method's level probability) at least the other.
+    method's level probability) at least the other.  unanchored_doubt: probability that the names of a column without
+    an anchor are off as a whole, whatever their pictures say of it: neighbours err together.
     """
 
     unsure_mass: float = 0.2
     alternative_probability: float = 0.02
     anchor_probability: float = 0.5
     anchor_evidence: float = 0.3
+    unanchored_doubt: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Decoded:
 def named(decoded: Decoded, settings: CertaintySettings) -> Labelling:
     """The labelling with all that is known of its certainty."""
     found = _anchors(decoded, settings)
+    if not found:
+        decoded = replace(decoded, posterior=_maybe_off(decoded.posterior, settings.unanchored_doubt))
     alternatives = _alternatives(decoded, settings.alternative_probability)
     return Labelling(
         points=tuple(_point(decoded, state) for state in decoded.path),
@@ -66,6 +73,12 @@ def named(decoded: Decoded, settings: CertaintySettings) -> Labelling:
         level_certain=bool(found) and bool(_doubt(decoded)[_pivot(decoded)] < settings.unsure_mass),
         remarks=_remarks(decoded),
     )
+
+
+def _maybe_off(posterior: Array, doubt: float) -> Array:
+    """(n, 28) probabilities when the whole column may be off by one or two; T13 and L6 lose what the others gain."""
+    off = [doubt * share * levels_lower(posterior, steps, 0.0) for steps, share in _OFF_BY.items()]
+    return np.asarray((1.0 - doubt) * posterior + np.sum(off, axis=0))
 
 
 def _point(decoded: Decoded, state: tuple[int, int]) -> LabelledPoint:

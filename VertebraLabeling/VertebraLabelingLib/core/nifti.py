@@ -1,8 +1,9 @@
-"""What the NIfTI library repairs in silence, and a CT must not have: missing voxels, zero spacing, NaN as 0."""
+"""What the NIfTI library repairs in silence, and a CT must not have: missing voxels, no spacing, NaN as 0."""
 
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from .errors import InputError
 
 _CHUNK_BYTES = 1 << 24
+_HEADER_SIZE = 348
 _LONGEST_HEADER_BYTES = 1 << 26
 _GZIP_MARK = b"\x1f\x8b"
 _FLOAT_TYPES = {16: "f4", 64: "f8"}
@@ -30,16 +32,42 @@ class _Header:
     offset_bytes: int
 
 
-def check_nifti(path: Path, data_bytes: int) -> None:
-    """InputError when the NIfTI file lacks voxels (the library would read zeros) or has spacing 0 (it would read 1).
+def is_nifti_2(path: Path) -> bool:
+    """Whether it is NIfTI-2 (a header of 540 bytes, in either byte order), which the library does not know."""
+    try:
+        with _opened(path) as file:
+            return file.read(4) in (struct.pack("<i", 540), struct.pack(">i", 540))
+    except (OSError, EOFError, zlib.error):
+        return False
 
-    path: .nii or .nii.gz, header and voxels in one file.  data_bytes: size of the uncompressed voxels.
+
+def pair_of(path: Path) -> tuple[Path, Path]:
+    """The file with the header and the one with the voxels: twice `path`, but for a pair of .hdr and .img."""
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    if not name.lower().endswith((".hdr", ".img")):
+        return path, path
+    return _beside(path, name[:-4], ".hdr"), _beside(path, name[:-4], ".img")
+
+
+def _beside(path: Path, stem: str, suffix: str) -> Path:
+    """The file of that kind, in the library's order of preference; the plain name where there is none."""
+    names = (suffix, suffix.upper(), f"{suffix}.gz", f"{suffix}.gz".upper())
+    candidates = [path.with_name(stem + name) for name in names]
+    return next((file for file in candidates if file.exists()), candidates[0])
+
+
+def check_nifti(path: Path, data_bytes: int) -> None:
+    """InputError when the NIfTI file lacks voxels (the library would read zeros) or has no spacing (it would read 1 mm).
+
+    path: header and voxels in one file, or one of a pair.  data_bytes: size of the uncompressed voxels.
     """
     try:
         header = _header(path)
-        if 0.0 in header.spacing_mm:
-            raise InputError(f"The voxel spacing in the header of {path} is zero; correct it or export the scan again.")
-        whole = _holds(path, header.offset_bytes + data_bytes)
+        if not all(math.isfinite(mm) and mm > 0 for mm in header.spacing_mm):
+            raise InputError(
+                f"The voxel spacing in the header of {path} is {header.spacing_mm} mm; correct it or export the scan again."
+            )
+        whole = _holds(pair_of(path)[1], header.offset_bytes + data_bytes)
     except (EOFError, gzip.BadGzipFile, zlib.error, struct.error):
         whole = False
     if not whole:
@@ -55,7 +83,7 @@ def restore_not_finite(path: Path, hu: NDArray[np.float32]) -> None:
     if not header.float_type:
         return
     flat, start = hu.reshape(-1), 0
-    for chunk in _chunks(path, header.offset_bytes):
+    for chunk in _chunks(pair_of(path)[1], header.offset_bytes):
         if start >= flat.size:
             break
         whole = len(chunk) // np.dtype(header.float_type).itemsize  # behind the voxels there may be anything
@@ -65,18 +93,16 @@ def restore_not_finite(path: Path, hu: NDArray[np.float32]) -> None:
 
 
 def _header(path: Path) -> _Header:
-    """Layouts of NIfTI-1 (348 bytes) and NIfTI-2 (540 bytes) in either byte order."""
-    with _opened(path) as file:
-        data = file.read(540)
+    """The layout of NIfTI-1 and of Analyze in either byte order; struct.error for another one."""
+    header_file, voxel_file = pair_of(path)
+    with _opened(header_file) as file:
+        data = file.read(_HEADER_SIZE)
     for order in "<>":
-        (size,) = struct.unpack_from(f"{order}i", data)
-        if size == 348:
+        if struct.unpack_from(f"{order}i", data)[0] == _HEADER_SIZE:
             kind, offset = struct.unpack_from(f"{order}h", data, 70)[0], struct.unpack_from(f"{order}f", data, 108)[0]
-            return _Header(struct.unpack_from(f"{order}3f", data, 80), _float_type(kind, order), _start(offset, size))
-        if size == 540:
-            kind, offset = struct.unpack_from(f"{order}h", data, 12)[0], struct.unpack_from(f"{order}q", data, 168)[0]
-            return _Header(struct.unpack_from(f"{order}3d", data, 112), _float_type(kind, order), _start(offset, size))
-    raise struct.error("not NIfTI")
+            start = _start(offset, _HEADER_SIZE if header_file == voxel_file else 0)
+            return _Header(struct.unpack_from(f"{order}3f", data, 80), _float_type(kind, order), start)
+    raise struct.error("not NIfTI-1")
 
 
 def _start(offset: float, header_bytes: int) -> int:

@@ -8,12 +8,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from .claims import DETACHED_HEADERS, check_amount, check_grid, check_header, leaning, stored_bytes
+from .claims import check_amount, check_grid, check_header, leaning, stored_bytes
 from .dicom import read_dicom_file, read_dicom_folder
 from .dicom_series import is_dicom_file
 from .errors import InputError, MemoryExhaustedError, is_out_of_memory
 from .files import library_name
-from .nifti import check_nifti, restore_not_finite
+from .nifti import check_nifti, is_nifti_2, restore_not_finite
 from .prepare import AIR_HU
 from .scan import Scan, geometry_of
 
@@ -48,7 +48,7 @@ def _read(path: Path, subfolders: bool) -> Scan:
     if voxels.dtype == np.int16:
         return Scan(voxels.copy(), geometry_of(image), path.name, notes)
     hu = voxels.astype(np.float32)
-    if image.HasMetaDataKey("vox_offset") and path.suffix.lower() not in DETACHED_HEADERS:
+    if image.HasMetaDataKey("vox_offset"):
         restore_not_finite(path, hu)
     notes += _replace_not_finite(hu, path)
     return Scan(hu, geometry_of(image), path.name, notes)
@@ -90,6 +90,8 @@ def _read_volume_file(path: Path) -> sitk.Image:
 
 def _why_unreadable(path: Path, error: RuntimeError) -> str:
     """Sentence for what ITK says when it does not even read the header."""
+    if is_nifti_2(path):
+        return f"{path} is NIfTI-2, which cannot be read here; save it as NIfTI-1, NRRD or MetaImage."
     reason = str(error).lower()
     if "orthonormal" in reason:
         return leaning(path)
@@ -133,7 +135,7 @@ def _check_voxels(reader: sitk.ImageFileReader, path: Path, held_bytes: float) -
     kind = reader.GetMetaData("bitpix") if is_nifti else sitk.GetPixelIDValueAsString(reader.GetPixelID())
     voxel_bytes = max(1, int(kind.partition("-")[0]) // 8)
     check_amount(reader.GetSize(), voxel_bytes, held_bytes, path)
-    if is_nifti and path.suffix.lower() not in DETACHED_HEADERS:
+    if is_nifti:
         check_nifti(path, int(np.prod(reader.GetSize(), dtype=np.int64)) * voxel_bytes)
 
 

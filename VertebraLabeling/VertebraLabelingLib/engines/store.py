@@ -17,9 +17,8 @@ from ..core.errors import ModelError, UsageError
 from ..core.files import atomic_write, require_writable_folder
 from ..core.progress import Progress, silent
 from .fetch import check_address, fetch
-from .weights import MANIFEST_NAME, MODEL_IDS, load_weights
+from .weights import LARGEST_FILE_BYTES, MANIFEST_NAME, MODEL_IDS, load_weights
 
-LARGEST_FILE_BYTES = 500_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,7 +61,7 @@ class UserModels:
             return tuple(UserModel(**values) for values in models)
         except (FileNotFoundError, NotADirectoryError):
             return ()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelError(
                 f"The list of your models '{path}' is damaged; delete it and import the models again."
             ) from error

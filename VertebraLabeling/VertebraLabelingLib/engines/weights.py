@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ HEADER = "header"
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "Resources" / "Models"
 MANIFEST_NAME = "models.json"
 MODEL_IDS = ("corridor", "sites", "integral-regression", "multi-view", "global-to-local", "refinement")
+LARGEST_FILE_BYTES = 500_000_000
 _LARGEST_HALF = 65504.0
 
 
@@ -132,6 +135,8 @@ def load_weights(path: Path, expected_sha256: str | None = None) -> Weights:
 def _verified_bytes(path: Path, expected_sha256: str | None) -> bytes:
     """Content of a file, compared with its hash; None compares nothing."""
     try:
+        if path.stat().st_size > LARGEST_FILE_BYTES or not path.is_file():  # a device would be read without end
+            raise ModelError(f"'{path}' is no file, or larger than any of VertebraLabeling; choose another one.")
         content = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"'{path}' is missing; check the path or install VertebraLabeling again.") from None
@@ -144,6 +149,7 @@ def _verified_bytes(path: Path, expected_sha256: str | None) -> bytes:
 
 def _unpacked(content: bytes, path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     try:
+        _require_true(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as bundle:
             stored = dict(bundle)
         header = json.loads(str(stored.pop(HEADER)))
@@ -156,6 +162,19 @@ def _unpacked(content: bytes, path: Path) -> tuple[dict[str, NDArray[Any]], dict
         raise ModelError(
             f"'{path}' is not a weight file of VertebraLabeling ({FORMAT}); choose another file."
         ) from error
+
+
+def _require_true(content: bytes) -> None:
+    """ValueError for a bundle that unpacks to more than itself, or says so: `save_weights` compresses nothing."""
+    with zipfile.ZipFile(io.BytesIO(content)) as bundle:
+        if sum(member.file_size for member in bundle.infolist()) > len(content):
+            raise ValueError("compressed")
+        for member in bundle.infolist():
+            with bundle.open(member) as file:
+                np.lib.format.read_magic(file)
+                shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            if math.prod(shape) * kind.itemsize > member.file_size:
+                raise ValueError(f"an array of {shape}")
 
 
 def _single(array: NDArray[Any]) -> NDArray[Any]:
@@ -222,10 +241,11 @@ def _manifest(folder: Path) -> list[dict[str, Any]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["models"]
         files = [*entries, *(e["graph"] for e in entries if "graph" in e)]
-        if not all(isinstance(e["id"], str) for e in entries) or not all(f["file"] and f["sha256"] for f in files):
+        wanted = [e["id"] for e in entries] + [value for f in files for value in (f["file"], f["sha256"])]
+        if not all(value and isinstance(value, str) for value in wanted):
             raise ValueError("an entry without id, file or sha256")
         return list(entries)
     except FileNotFoundError:
         raise ModelError(f"The list of models '{path}' is missing; install VertebraLabeling again.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"The list of models '{path}' is damaged; install VertebraLabeling again.") from error

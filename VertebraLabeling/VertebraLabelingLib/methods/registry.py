@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from ..engines.weights import Weights
     from .base import Method
     from .corridor import Corridor
 
@@ -53,11 +54,8 @@ def load_method(
     """
     check_choice(name, config, model_file)
     members = used_methods(name, engine, model_file)
-    from ..engines.weights import load_model
-    from .corridor import load_corridor
-
-    corridor = load_corridor(load_model("corridor"), device, engine)
-    loaded = [_load(member, model_file, corridor, device, config, engine) for member in members]
+    corridor = _shipped_corridor(device, engine)
+    loaded = [method_of(_weights(member, model_file), device, config, engine, corridor) for member in members]
     if name != ENSEMBLE:
         return loaded[0]
     from .ensemble import Ensemble
@@ -65,14 +63,35 @@ def load_method(
     return Ensemble(loaded)
 
 
-def _load(name: str, model_file: Path | None, corridor: Corridor, device: str, config: str, engine: str) -> Method:
+def method_of(
+    weights: Weights,
+    device: str = "cpu",
+    config: str = "default",
+    engine: str = "torch",
+    corridor: Corridor | None = None,
+) -> Method:
+    """The method that weights in memory belong to, ready to run; ModelError when they do not fit it.
+
+    corridor: None for the one that ships.
+    """
+    package = import_module(f".{weights.metadata['model'].replace('-', '_')}", __package__)
+    method: Method = package.load(weights, corridor or _shipped_corridor(device, engine), device, config, engine)
+    return method
+
+
+def _weights(name: str, model_file: Path | None) -> Weights:
     from ..engines.weights import load_model, load_weights
 
     weights = load_weights(model_file) if model_file is not None else load_model(name)
     weights.require_model(name)
-    package = import_module(f".{name.replace('-', '_')}", __package__)
-    method: Method = package.load(weights, corridor, device, config, engine)
-    return method
+    return weights
+
+
+def _shipped_corridor(device: str, engine: str) -> Corridor:
+    from ..engines.weights import load_model
+    from .corridor import load_corridor
+
+    return load_corridor(load_model("corridor"), device, engine)
 
 
 def weights_sha256(
@@ -126,11 +145,14 @@ def refusal(name: str, engine: str = "torch", has_own_weights: bool = False) -> 
     """Why a method cannot run here, and what to do, in a sentence; "" when it can.  ModelError for a damaged store."""
     if missing := missing_models(name, has_own_weights):
         return (
-            f"The method '{name}' has no weights here ({', '.join(missing)} missing); choose another --method, give "
-            "weights of your own with --model, or install VertebraLabeling again."
+            f"The method '{name}' has no weights here ({', '.join(missing)} missing); choose another method, give "
+            "weights of your own, or install VertebraLabeling again."
         )
     if engine == "onnx" and name in _TORCH_ONLY:
-        return f"The method '{name}' makes its projections with torch; pip install torch and use --engine torch."
+        return (
+            f"The method '{name}' makes its projections with PyTorch: install it and take it as the engine, or choose "
+            "another method."
+        )
     return ""
 
 

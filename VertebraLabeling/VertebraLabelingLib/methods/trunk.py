@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-GROUPS = 4
+from .blocks import normalised, rectified
 
 
 def convolution(inputs: int, outputs: int, kernel: int | tuple[int, int, int]) -> nn.Conv3d:
@@ -23,11 +23,6 @@ def halving(inputs: int, outputs: int) -> nn.Conv3d:
     return nn.Conv3d(inputs, outputs, 4, stride=2, padding=1)
 
 
-def normalised(convolution: nn.Module, channels: int) -> nn.Sequential:
-    """Convolution, GroupNorm(4), ReLU."""
-    return nn.Sequential(convolution, nn.GroupNorm(GROUPS, channels), nn.ReLU(inplace=True))
-
-
 class Residual(nn.Module):
     """Bottleneck module 1x1x1, 3x3x3, 1x1x1 with a jump: (B, inputs, z, y, x) -> (B, outputs, z, y, x)."""
 
@@ -35,10 +30,9 @@ class Residual(nn.Module):
         super().__init__()
         middle = outputs // 2
         self.body = nn.Sequential(
-            normalised(convolution(inputs, middle, 1), middle),
-            normalised(convolution(middle, middle, 3), middle),
-            convolution(middle, outputs, 1),
-            nn.GroupNorm(GROUPS, outputs),
+            rectified(convolution(inputs, middle, 1)),
+            rectified(convolution(middle, middle, 3)),
+            *normalised(convolution(middle, outputs, 1)),
         )
         self.jump = nn.Identity() if inputs == outputs else convolution(inputs, outputs, 1)
 
@@ -57,7 +51,7 @@ class Encoder(nn.Module):
     def __init__(self, inputs: int, widths: tuple[int, int, int, int], stem_stride: int = 1) -> None:
         super().__init__()
         a, b, c, d = widths
-        self.stem = normalised(halving(inputs, a), a) if stem_stride == 2 else nn.Identity()
+        self.stem = rectified(halving(inputs, a)) if stem_stride == 2 else nn.Identity()
         self.stage1 = Residual(a if stem_stride == 2 else inputs, a)
         self.stage2 = Residual(a, b)
         self.stage3 = Residual(b, c)

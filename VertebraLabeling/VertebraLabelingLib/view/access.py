@@ -35,8 +35,9 @@ class Access:
     def refusal(self, path: str, host: str | None, origin: str | None, is_websocket: bool = False) -> str:
         """Why a request is refused, one sentence; "" when it is let in.
 
-        path: with its leading slash.  host, origin: the headers, None where they are absent.  Browsers always name the
-        origin of a websocket; other requests without one do not come from another page's script.
+        path: with its leading slash; one without, as in ``OPTIONS *``, names no page.  host, origin: the headers, None
+        where they are absent.  Browsers always name the origin of a websocket; other requests without one do not come
+        from another page's script.
         """
         if host not in self._hosts:
             return "This address is not the viewer's; open the one that it printed."
@@ -45,7 +46,8 @@ class Access:
                 return "A connection must come from the viewer's own page."
         elif origin not in {f"http://{name}" for name in self._hosts}:
             return "A request from another page is refused."
-        if not hmac.compare_digest(path.split("/")[1].encode(), self.token.encode()):
+        first = path.split("/")[1] if path.startswith("/") else ""
+        if not hmac.compare_digest(first.encode("utf-8", "surrogateescape"), self.token.encode()):
             return "The address lacks the viewer's token; open the whole address that the viewer printed."
         return ""
 

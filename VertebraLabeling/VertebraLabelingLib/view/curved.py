@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.correction.column_point import Column, ColumnPoint, Position, cranio_caudal
 from ..core.errors import CorrectionError
 from ..preview import FAINT, LABEL_OFFSET_MM, WINDOW_HU, point_text
+from .layout import css
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 GAP_PX = 8
 """Between the sagittal view on the left and the coronal one on the right."""
-_REACH_MM = 15.0
-"""How far along the spine a click may miss a level."""
+SAGITTAL_MM, CORONAL_MM = (-49.0, 53.0), (-33.0, 33.0)
+"""What is shown of either view: the bodies with what lies behind and beside them, so that the spine is large."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,24 @@ class CurvedLabel:
 
 
 @dataclass(frozen=True)
+class Pane:
+    """One of the two views: its columns in the picture, and the straight mm of its left border."""
+
+    first_px: int
+    width_px: int
+    left_mm: float
+
+    def mm_at(self, x_px: float) -> float | None:
+        """Straight mm across the spine; None beside the pane."""
+        across = x_px - self.first_px
+        return self.left_mm + across if 0 <= across < self.width_px else None
+
+    def px_of(self, across_mm: float) -> float:
+        """Inverse of `mm_at`, also beside the pane."""
+        return self.first_px + across_mm - self.left_mm
+
+
+@dataclass(frozen=True)
 class CurvedPicture:
     """The sagittal view, a gap, and the coronal view; one pixel is one mm along the spine and across it.
 
@@ -57,24 +76,16 @@ class CurvedPicture:
     height: int
     labels: tuple[CurvedLabel, ...]
     spine: StraightSpine
-    view_width: int
-
-    def index_at(self, x_px: float, y_px: float) -> int | None:
-        """The point whose level is meant by a click, None beside the picture or far from any level."""
-        if self.place_at(x_px, y_px) is None or not self.labels:
-            return None
-        label = min(self.labels, key=lambda label: abs(label.y_px - y_px))
-        return label.index if abs(label.y_px - y_px) <= _REACH_MM else None
+    sagittal: Pane
+    coronal: Pane
 
     def place_at(self, x_px: float, y_px: float) -> Position | None:
         """The place that a pixel shows, LPS mm in the frame of the column; None in the gap and beside the picture."""
-        coronal_px = x_px - self.view_width - GAP_PX
-        is_sagittal = 0 <= x_px < self.view_width
-        if not (0 <= y_px < self.height and (is_sagittal or 0 <= coronal_px < self.view_width)):
+        back_mm, left_mm = self.sagittal.mm_at(x_px), self.coronal.mm_at(x_px)
+        if not 0 <= y_px < self.height or (back_mm is None and left_mm is None):
             return None
-        across_mm = (x_px if is_sagittal else coronal_px) - self.view_width / 2
         up_mm = float(self.spine.z_mm[0]) + 0.5 - y_px
-        place = (0.0, across_mm, up_mm) if is_sagittal else (across_mm, 0.0, up_mm)
+        place = (left_mm or 0.0, back_mm or 0.0, up_mm)
         x, y, z = (float(mm) for mm in self.spine.lps_from_straight(place))
         return (x, y, z)
 
@@ -87,35 +98,45 @@ def curved_picture(scan: Scan, column: Column) -> CurvedPicture:
 
     places = np.array([point.position_lps_mm for point in column]).reshape(-1, 3)
     spine = straightened(scan.geometry, places[list(cranio_caudal(column))])
-    sagittal, coronal = (straight_view(scan, spine, axis) for axis in (1, 0))
-    height, width = sagittal.pixels.shape
+    sagittal = _cropped(straight_view(scan, spine, 1), SAGITTAL_MM)
+    coronal = _cropped(straight_view(scan, spine, 0), CORONAL_MM)
+    panes = _panes(sagittal, coronal)
     straight = spine.straight_from_lps(places)
-    labels = tuple(_label(i, column[i], straight[i], sagittal, width + GAP_PX) for i in range(len(column)))
-    return CurvedPicture(_png(sagittal, coronal), 2 * width + GAP_PX, height, labels, spine, width)
+    top_mm = sagittal.extent_mm[3]
+    labels = tuple(_label(i, column[i], straight[i], top_mm, *panes) for i in range(len(column)))
+    width = panes[1].first_px + panes[1].width_px
+    return CurvedPicture(_png(sagittal, coronal), width, len(sagittal.pixels), labels, spine, *panes)
+
+
+def _cropped(view: View, between_mm: tuple[float, float]) -> View:
+    """The columns of a view between these mm."""
+    left, right, bottom, top = view.extent_mm
+    width = view.pixels.shape[1]
+    first, last = (round(width * (mm - left) / (right - left)) for mm in between_mm)
+    step_mm = (right - left) / width
+    return type(view)(view.pixels[:, first:last], (left + first * step_mm, left + last * step_mm, bottom, top))
+
+
+def _panes(sagittal: View, coronal: View) -> tuple[Pane, Pane]:
+    first = Pane(0, sagittal.pixels.shape[1], sagittal.extent_mm[0])
+    return first, Pane(first.width_px + GAP_PX, coronal.pixels.shape[1], coronal.extent_mm[0])
 
 
 def _label(
-    index: int, point: ColumnPoint, straight_mm: NDArray[np.float64], view: View, coronal_px: int
+    index: int, point: ColumnPoint, straight_mm: NDArray[np.float64], top_mm: float, sagittal: Pane, coronal: Pane
 ) -> CurvedLabel:
-    left, _, _, top = view.extent_mm
     x_mm, y_mm, z_mm = (float(mm) for mm in straight_mm)
     return CurvedLabel(
         index=index,
         name=point.label,
         text=point_text(point.label, point),
-        x_px=y_mm - left,
-        x_coronal_px=x_mm - left + coronal_px,
-        y_px=top - z_mm,
-        text_x_px=y_mm - left + LABEL_OFFSET_MM[1],
-        colour=_colour(point),
+        x_px=sagittal.px_of(y_mm),
+        x_coronal_px=coronal.px_of(x_mm),
+        y_px=top_mm - z_mm,
+        text_x_px=sagittal.px_of(y_mm + LABEL_OFFSET_MM[1]),
+        colour=FAINT if point.level is None else css(point.level.colour),
         uncertain=point.is_uncertain,
     )
-
-
-def _colour(point: ColumnPoint) -> str:
-    if point.level is None:
-        return FAINT
-    return "#" + "".join(f"{round(255 * share):02x}" for share in point.level.colour)
 
 
 def _png(sagittal: View, coronal: View) -> bytes:

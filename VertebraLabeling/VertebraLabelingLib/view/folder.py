@@ -2,54 +2,77 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..core.errors import InputError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from .listing import Limits, Search
 
 LONGEST_LIST = 500
 """More files than that nobody looks through on a page."""
 LONGEST_NAME = 200
 """Of a file that is saved; the temporary name beside it is longer, and file systems end at 255."""
+POINT_ENDINGS = (".mrk.json", ".csv", "_ctd.json")
+"""Of the files that the page saves, which it so finds again."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Places of CTs and of point files.  is_cut: whether there are, or may be, more."""
+
+    scans: tuple[str, ...]
+    point_files: tuple[str, ...]
+    is_cut: bool
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder; symbolic links and ".." lead out of it nowhere."""
+    """A folder; symbolic links, ".." and what a header names lead out of it nowhere."""
 
     root: Path
 
-    @property
-    def scans(self) -> tuple[str, ...]:
-        """Places of the CTs below the folder, "." for the folder itself; at most `LONGEST_LIST`."""
-        from ..batch.discover import discover
-
-        return self._places(entry.path for entry in discover(self.root, self.root))
-
-    @property
-    def point_files(self) -> tuple[str, ...]:
-        """Places of the point lists right in the folder; at most `LONGEST_LIST`."""
-        return self._places(sorted(path for path in self.root.glob("*.mrk.json") if not path.name.startswith(".")))
+    def listing(self, limits: Limits | None = None) -> Listing:
+        """CTs in the folder and below, "." for the folder itself, and point files right in it; sorted."""
+        search = Search(limits or Limits())
+        points = self._places(path for path in search.files_in(self.root) if path.name.lower().endswith(POINT_ENDINGS))
+        scans = self._places(search.scans_below(self.root))
+        return Listing(scans, points, search.is_cut or LONGEST_LIST in (len(scans), len(points)))
 
     def _places(self, paths: Iterable[Path]) -> tuple[str, ...]:
-        inside = (path for path in paths if self._holds(path))
-        return tuple(path.relative_to(self.root).as_posix() for path, _ in zip(inside, range(LONGEST_LIST)))  # noqa: B905
+        inside = islice((path for path in paths if self._holds(path)), LONGEST_LIST)
+        return tuple(sorted(path.relative_to(self.root).as_posix() for path in inside))
 
     def _holds(self, path: Path) -> bool:
-        root = self.root.resolve()
-        resolved = path.resolve()
-        return resolved == root or root in resolved.parents
+        root, real = Path(os.path.realpath(self.root)), Path(os.path.realpath(path))
+        return real == root or root in real.parents
 
     def file(self, place: str) -> Path:
         """An existing file or folder by its place; InputError when it is not there or not inside."""
         path = self._inside(place)
-        if not path.exists():
-            raise InputError(f"'{place}' is not in the folder any more; reload the list.")
+        try:
+            is_there = path.exists()
+        except OSError:  # a name that is too long for the system
+            is_there = False
+        if not is_there:
+            raise InputError(f"'{place[:80]}' is not in the folder any more; reload the list.")
         return path
+
+    def require_inside(self, path: Path) -> None:
+        """InputError when reading the scan at `path` could read a file that is not inside: a header may name any."""
+        from ..core.voxel_files import voxel_files
+
+        try:
+            outside = [file for file in voxel_files(path) if not self._holds(file)]
+        except OSError as error:
+            raise InputError(f"{path} cannot be opened ({error.strerror or error}); check its permissions.") from error
+        if outside:
+            raise InputError(
+                f"{path} takes voxels from '{outside[0].name}', which lies or leads outside of the folder; open a scan "
+                "whose files are all inside, or choose them together from this computer."
+            )
 
     def target(self, name: str, suffix: str) -> Path:
         """Where to save a file of that name right in the folder; UsageError for a name that is a path or no name."""

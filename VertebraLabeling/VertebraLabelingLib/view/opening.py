@@ -18,15 +18,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..core.scan import Scan
+    from .folder import Folder
 
 BONE_WINDOW_HU, BONE_LEVEL_HU = 1600.0, 400.0
 
 
-def read_ct(path: Path) -> Scan:
-    """The CT in a file or in a folder of DICOM slices, found to be one; InputError.  For any thread: no scene."""
+def read_ct(path: Path, within: Folder | None = None) -> Scan:
+    """The CT in a file or in a folder of DICOM slices, found to be one; InputError.  For any thread: no scene.
+
+    within: the folder in which all of its files must be, also those that a header names.
+    """
     from ..core.checks import check_ct
     from ..core.readers import read_scan
 
+    if within is not None:
+        within.require_inside(path)
     return check_ct(read_scan(path))
 
 

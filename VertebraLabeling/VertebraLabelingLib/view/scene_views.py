@@ -2,45 +2,62 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import slicer
+import vtk
 from trame_slicer.core import SlicerApp
 from trame_slicer.views import SliceView, ThreeDView
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 
 from ..app.frames import flipped, flipped_all
+from ..app.points_node import column_index, read_column
 from ..core.correction.column_point import Position
 from .bone import remove_bone, show_bone
+from .dots import Dots
+from .layout import ACROSS, COLOURS, SLICES, offset_text
+from .point_displays import show_in_views
 from .streams import stream
 
-SLICES = {"axial": ("Axial", "Red"), "sagittal": ("Sagittal", "Yellow"), "coronal": ("Coronal", "Green")}
-"""Name in the page -> orientation, and name of the slice node as Slicer's own layouts have it."""
-COLOURS = {"axial": (0.95, 0.29, 0.2), "sagittal": (0.93, 0.84, 0.3), "coronal": (0.43, 0.69, 0.29)}
 FRAME_MARGIN_MM, LEAST_FRAME_MM = 25.0, 150.0
 """Around the points that are framed, and the least that is shown."""
 THREED_MARGIN_MM = 40.0
 NEAR_MM = 1.0
 """A point is drawn as lying in a slice that is nearer than that."""
+CROSSHAIR = (0.42, 0.62, 0.80)
+TURN_DEG, ZOOM = 10.0, 1.2
+"""For one key."""
+SAME_PLACE_MM = 1e-6
+_BY_AXIS = sorted((axis, name) for name, (axis, _sides) in ACROSS.items())
 
 
 class SceneViews:
-    """Makes the views in a scene.  register(adapter): what a server does with the stream of each."""
+    """Makes the views in a scene.
+
+    state: of the server; its "slices" says where each slice lies.  register(adapter): what a server does with the
+    stream of each view.
+    """
 
     def __init__(self, application: SlicerApp, state: Any, register: Callable[[Any], None]) -> None:
-        self._application = application
+        self._application, self._state = application, state
         self._rendering = application.app_logic.GetModuleLogic("VolumeRendering")
         self._framed_lps_mm: tuple[Position, ...] = ()
         self._fitted_mm: dict[str, tuple[float, ...]] = {}
         self._slices = {name: self._slice_view(name) for name in SLICES}
         self._threed = ThreeDView(application.scene, application.app_logic, "1", NoScheduleRendering())
         self._style_threed()
+        self._dots = Dots(self._threed)
         for name, view in self._slices.items():
             register(stream(name, view, state, partial(self._resized, name)))
+            view.get_view_node().AddObserver(vtk.vtkCommand.ModifiedEvent, self._slice_moved)
         register(stream("3d", self._threed, state, is_slow=True))
+        self._crosshair = _crosshair(application.scene)
+        self._telling_is_due = False
+        state.slices = {}
 
     def _slice_view(self, name: str) -> Any:
         orientation, node_name = SLICES[name]
@@ -55,6 +72,8 @@ class SceneViews:
         self._threed.render_window().SetMultiSamples(0)
         # with the points in front, whose hidden parts are translucent, this renderer's picture would have holes
         self._threed.renderer().SetUseDepthPeelingForVolumes(False)
+        # the bars of the crosshair would stick out of the bone
+        self._threed.get_displayable_manager_by_class("vtkMRMLCrosshairDisplayableManager3D").SetMRMLScene(None)
         node = self._threed.get_view_node()
         node.SetBoxVisible(False)
         node.SetAxisLabelsVisible(False)
@@ -70,6 +89,8 @@ class SceneViews:
         for name in self._slices:
             self._fit(name)
         self._threed.fit_view_to_content()
+        self._crosshair.SetCrosshairMode(self._crosshair.ShowIntersection)
+        self._slice_moved()
 
     def frame(self, positions_lps_mm: Sequence[Position]) -> None:
         """Show the part of the slices where these points are, as large as it fits."""
@@ -108,24 +129,61 @@ class SceneViews:
         for view in self._slices.values():
             view.set_background_volume_id(None)
         remove_bone(self._rendering, volume_node)
+        self._crosshair.SetCrosshairMode(self._crosshair.NoCrosshair)
 
     def show_points(self, points_node: Any) -> None:
-        """Axial shows the points in its slice only: all of the others would lie over each other on one body."""
-        axial = self._slices["axial"].get_view_node_id()
-        others = [view.get_view_node_id() for name, view in self._slices.items() if name != "axial"]
-        if points_node is None or points_node.GetNumberOfDisplayNodes() > 1:
+        """Show points in every view as it suits that view; what is shown already stays."""
+        if points_node is None:
+            self._dots.show((), None)
             return
-        first = points_node.GetDisplayNode()
-        first.SetViewNodeIDs([*others, self._threed.get_view_node_id()])
-        second = slicer.mrmlScene.AddNewNodeByClass(first.GetClassName())
-        second.Copy(first)
-        second.SetViewNodeIDs([axial])
-        second.SetSliceProjection(False)
-        points_node.AddAndObserveDisplayNodeID(second.GetID())
+        ids = {name: view.get_view_node_id() for name, view in self._slices.items()}
+        show_in_views(points_node, ids | {"3d": self._threed.get_view_node_id()})
+        marked = column_index(points_node, points_node.GetDisplayNode().GetActiveControlPoint())
+        self._dots.show(read_column(points_node), marked)
+
+    # ---- where the slices are ----
 
     def jump(self, place_lps_mm: Position) -> None:
         """Move all slices to a place."""
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *flipped(place_lps_mm))
+
+    def scroll(self, name: str, steps: int) -> None:
+        """Move a slice by so many of its CT's slices, within the CT; turn the 3-D view."""
+        if name not in self._slices:
+            self._threed.renderer().GetActiveCamera().Azimuth(TURN_DEG * steps)
+            self._threed.schedule_render()
+            return
+        view = self._slices[name]
+        low, high = view.get_slice_range()
+        view.set_slice_value(min(max(view.get_slice_value() + steps * view.get_slice_step(), low), high))
+
+    def zoom(self, name: str, steps: int) -> None:
+        """Enlarge (negative: shrink) what a view shows, about its middle."""
+        if name not in self._slices:
+            self._threed.renderer().GetActiveCamera().Zoom(ZOOM**steps)
+            self._threed.schedule_render()
+            return
+        node = self._slices[name].get_view_node()
+        across, down, depth = node.GetFieldOfView()
+        node.SetFieldOfView(across * ZOOM**-steps, down * ZOOM**-steps, depth)
+
+    def _slice_moved(self, *_event: Any) -> None:
+        """The crosshair is where the slices meet, and the page says where that is."""
+        place_ras = [self._origin_ras(name)[axis] for axis, name in _BY_AXIS]
+        if np.abs(np.subtract(self._crosshair.GetCrosshairRAS(), place_ras)).max() > SAME_PLACE_MM:
+            self._crosshair.SetCrosshairRAS(*place_ras)
+        if not self._telling_is_due:
+            self._telling_is_due = True
+            asyncio.get_event_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._telling_is_due = False
+        with self._state as state:
+            state.slices = {name: offset_text(name, self._origin_ras(name)) for name in self._slices}
+
+    def _origin_ras(self, name: str) -> tuple[float, float, float]:
+        to_ras = self._slices[name].get_view_node().GetSliceToRAS()
+        return (to_ras.GetElement(0, 3), to_ras.GetElement(1, 3), to_ras.GetElement(2, 3))
 
     def places(self, positions_lps_mm: Sequence[Position]) -> list[dict[str, Any]]:
         """For each point where the slice views draw it, and whether it lies in their slice; for tests and the page.
@@ -151,6 +209,15 @@ class SceneViews:
             }
             for name, view in self._slices.items()
         }
+
+
+def _crosshair(scene: Any) -> Any:
+    """The scene's crosshair, which follows the slices alone: nothing of it can be dragged."""
+    node = scene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    node = node if node is not None else scene.AddNewNodeByClass("vtkMRMLCrosshairNode")
+    node.SetCrosshairToFine()
+    node.SetCrosshairColor(*CROSSHAIR)
+    return node
 
 
 def _zoom(node: Any, positions_lps_mm: Sequence[Position]) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
-import webbrowser
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from ..core.errors import UsageError
 from . import slicer_shim
 from .access import HOST, Access, new_token
 from .folder import Folder
+from .redirect import open_page
+from .rescue import rescue
 from .viewer import Viewer
 from .web import Web
 
@@ -31,7 +34,7 @@ from .web import Web
 def serve(
     path: Path | None, folder: Folder, port: int, upload_limit_mb: int, opens_browser: bool, debug: bool = False
 ) -> None:
-    """Serve until Ctrl+C.
+    """Serve until Ctrl+C, or until the system ends the process; corrections that are not saved are kept in a file.
 
     path: a CT to open at once.  port: 0 for any free one; UsageError when it is taken.  debug: also say what VTK warns
     of.
@@ -54,20 +57,47 @@ def serve(
 
     def ready(**_state: Any) -> None:
         print(f"Open {access.address} in a browser; Ctrl+C ends the viewer.", flush=True)
+        _end_with_the_terminal()
         viewer.start(path)
         if opens_browser:
-            webbrowser.open(access.address)
+            open_page(access.address, Path(temporary.name))
 
     server.controller.on_server_bind.add(bind)
     server.controller.on_server_ready.add(ready)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("wslink.protocol").addFilter(_is_no_lost_tab)
     try:
         arguments.enter_context(_trame_arguments(f"--ws-endpoint {access.token}/ws --no-http"))
         server.start(port=access.port, host=HOST, open_browser=False, show_connection_info=False, timeout=0)
+    except KeyboardInterrupt:  # on Windows; elsewhere the server takes it for its end itself
+        pass
     finally:
         arguments.close()
+        _rescue(viewer)
         viewer.close()
         temporary.cleanup()
+
+
+def _end_with_the_terminal() -> None:
+    """When the window of the terminal is closed the viewer ends as with Ctrl+C; from within the loop."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, signal.raise_signal, signal.SIGTERM)
+
+
+def _is_no_lost_tab(_record: logging.LogRecord) -> bool:
+    """A filter: a tab that is closed while an answer is on its way to it is no mistake."""
+    return not isinstance(sys.exc_info()[1], ConnectionError)
+
+
+def _rescue(viewer: Viewer) -> None:
+    try:
+        path = rescue(viewer.workspace)
+    except Exception:
+        logging.exception("corrections that were not saved are lost")
+        return
+    if path is not None:
+        with suppress(OSError):  # the terminal may be gone
+            print(f"Your corrections were not saved; they are now in {path}", flush=True)
 
 
 def _quiet_vtk() -> None:

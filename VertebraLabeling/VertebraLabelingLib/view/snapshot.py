@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..app import point_words
+from ..app.exporting import TIPS
 from ..app.tools import ANOMALY_TIP, anomaly_texts, level_names
+from ..core.anatomy import REGION_COLOURS
 from ..methods.registry import METHODS, refusal
+from .layout import COLOURS, EDGES, css
+from .workspace import SUFFIXES
 
 if TYPE_CHECKING:
     from ..core.correction.column import ColumnPoint
@@ -16,7 +20,6 @@ if TYPE_CHECKING:
 def snapshot(workspace: Workspace) -> dict[str, Any]:
     """The whole page but the pictures in its views."""
     session = workspace.session
-    result = session.state.result
     return {
         "ct": _ct(session.input_volume),
         "opening": workspace.opening_name,
@@ -26,11 +29,9 @@ def snapshot(workspace: Workspace) -> dict[str, Any]:
         "stopping": session.stopping,
         "fraction": round(session.fraction, 3),
         "progress": point_words.progress(session.stage, session.seconds_left),
-        "stage": session.stage,
         "refusal": session.refusal,
         "method": session.options.method,
         "summary": list(session.summary_lines),
-        "level_certain": result.level_certain if result is not None else None,
         "is_level_unsure": session.is_level_unsure,
         "alternatives": [{"index": offer.index, "text": offer.text} for offer in session.alternatives],
         "problems": list(session.problems),
@@ -52,7 +53,16 @@ def constants(workspace: Workspace, upload_limit_mb: int) -> dict[str, Any]:
         "anomalies": [{"name": anomaly.name, "text": text} for anomaly, text in anomaly_texts().items()],
         "folder": str(workspace.folder.root),
         "upload_limit_mb": upload_limit_mb,
+        "kinds": [{"name": kind, "ending": ending, "tip": TIPS[ending]} for kind, ending in SUFFIXES.items()],
+        "edges": EDGES,
+        "colours": _colours(),
     }
+
+
+def _colours() -> dict[str, str]:
+    """CSS variables: "--region-L" of regions of the spine, "--view-axial" of views."""
+    regions = {f"--region-{region.value}": css(colour) for region, colour in REGION_COLOURS.items()}
+    return regions | {f"--view-{name}": css(colour) for name, colour in COLOURS.items()}
 
 
 def _ct(volume_node: Any) -> dict[str, Any] | None:

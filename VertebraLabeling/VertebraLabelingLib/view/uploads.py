@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,11 @@ from ..core.errors import InputError
 
 MEGABYTE = 1_000_000
 DEFAULT_LIMIT_MB = 2000
+MOST_FILES = 5000
+"""In one upload; a CT of the whole body in thin slices has less than half of it."""
+SERIES = "DICOM series"
+"""How a CT is called that came as many files, whose names are only numbers."""
+_DETACHED_HEADERS = (".mhd", ".nhdr", ".hdr")
 
 
 @contextmanager
@@ -44,6 +49,22 @@ def too_large(limit_bytes: int) -> str:
         f"The file is larger than {limit_bytes // MEGABYTE} MB; put it into the viewer's folder and open it from the "
         "list, or start the viewer with a higher --upload-limit."
     )
+
+
+def scan_of(folder: Path, names: Sequence[str]) -> tuple[Path, str]:
+    """What is to be opened of the files that came together, and what to call it; InputError when they are no one scan.
+
+    One file, or one header with its data, or the slices of a DICOM series with whatever lies beside them.
+    """
+    headers = [name for name in names if name.lower().endswith(_DETACHED_HEADERS)]
+    if len(names) == 1 or len(headers) == 1:
+        name = (headers or names)[0]
+        return folder / name, name
+    from ..core.dicom_series import image_files
+
+    if headers or not image_files(folder):
+        raise InputError("These files are no one scan; choose one CT, a header with its data, or all DICOM slices.")
+    return folder, SERIES
 
 
 async def store(chunks: AsyncIterator[bytes], path: Path, limit_bytes: int) -> None:

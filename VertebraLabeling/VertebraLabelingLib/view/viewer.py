@@ -10,9 +10,10 @@ from typing import Any
 from trame_slicer.core import SlicerApp
 
 from ..app import job_words
-from ..core.errors import UsageError, VertebraLabelingError
+from ..core.errors import VertebraLabelingError
 from .curved import CurvedView
 from .folder import Folder
+from .opener import Opener
 from .scene_views import SceneViews
 from .snapshot import constants, snapshot
 from .uploads import MEGABYTE
@@ -24,7 +25,6 @@ CURVED_DELAY_S = 0.4
 """The curved view follows when the points have been at rest for that long."""
 INFO_S = 10.0
 """That long a sentence is shown that is no failure."""
-POINT_FILES = (".json", ".csv")
 
 
 class Viewer:
@@ -33,6 +33,7 @@ class Viewer:
     def __init__(self, server: Any, application: SlicerApp, folder: Folder, upload_limit_mb: int) -> None:
         self.upload_limit_bytes = upload_limit_mb * MEGABYTE
         self.workspace = Workspace(application.scene, folder)
+        self.opener = Opener(self.workspace)
         self.curved_picture: Any = None
         self._server, self._adapters = server, []
         self._views = SceneViews(application, server.state, self._adapters.append)
@@ -40,11 +41,14 @@ class Viewer:
         self._push_is_due = False
         self._curved_timer: asyncio.TimerHandle | None = None
         self._listing: asyncio.Task[None] | None = None
+        self._told_of_cut = False
         self._tasks: list[asyncio.Task[Any]] = []
         self.workspace.changed.connect(self._changed)
         self.workspace.volume_opened.connect(self._views.show_volume)
         self.workspace.volume_closing.connect(self._views.hide_volume)
         self.workspace.points_arrived.connect(self._views.frame)
+        self.workspace.scrolled.connect(self._views.scroll)
+        self.workspace.zoomed.connect(self._views.zoom)
         state = server.state
         state.trame__title = "Vertebra Labeling"
         state.trame__favicon = None
@@ -52,7 +56,7 @@ class Viewer:
         state.trame__template_error = (PAGE / "gone.html").read_text(encoding="utf-8")
         state.update({"vl": snapshot(self.workspace), "fixed": constants(self.workspace, upload_limit_mb)})
         state.update({"files": {"scans": [], "points": []}, "chosen_file": "", "level": "", "big": ""})
-        state.update({"curved": None, "save_name": ""})
+        state.update({"curved": None, "curved_problem": "", "save_name": "", "renaming": "", "keys": False})
         server.controller.trigger("act")(self._act)
         server.controller.trigger("open")(self._open)
         server.controller.trigger("list")(self._list)
@@ -66,7 +70,7 @@ class Viewer:
         self._spawn(self._poll())
         self._list()
         if path is not None:
-            self._spawn(self.open_path(path))
+            self._spawn(self.opener.open(path, within=None))
 
     def close(self) -> None:
         """End a run and all tasks."""
@@ -87,12 +91,13 @@ class Viewer:
 
     def _open(self, place: str) -> None:
         """Open what was chosen in the list of the folder."""
+        folder = self.workspace.folder
         try:
-            path = self.workspace.folder.file(place)
+            path = folder.file(place)
         except VertebraLabelingError as error:
             self.workspace.tell(str(error), "error")
             return
-        self._spawn(self.open_path(path))
+        self._spawn(self.opener.open(path, within=folder))
 
     def _go_in_curved(self, across: float, down: float) -> None:
         """Move the slices to a place of the curved picture, given as shares of its width and height."""
@@ -109,33 +114,11 @@ class Viewer:
     async def _look_through_folder(self) -> None:
         folder = self.workspace.folder
         loop = asyncio.get_running_loop()
-        scans, points = await loop.run_in_executor(None, lambda: (folder.scans, folder.point_files))
-        self._show({"files": {"scans": list(scans), "points": list(points)}})
-
-    async def open_path(self, path: Path, is_upload: bool = False) -> None:
-        """Read a CT beside the loop, so that the page stays alive, and show it; or the points of a list."""
-        from . import opening
-
-        workspace = self.workspace
-        try:
-            if workspace.opening_name:
-                raise UsageError("Another file is being read; wait for its end.")
-            if path.name.lower().endswith(POINT_FILES):
-                workspace.questions.run(lambda: workspace.attempt(lambda: workspace.open_points(path)))
-                return
-            workspace.check_idle()
-            workspace.opening_name = path.name if not (is_upload and path.is_dir()) else "DICOM series"
-            workspace.tell("")
-            scan = await asyncio.get_running_loop().run_in_executor(None, opening.read_ct, path)
-            workspace.open_scan(scan)
-        except VertebraLabelingError as error:
-            workspace.tell(str(error).replace(str(path), path.name), "error")
-        except Exception as error:
-            logging.exception("a file could not be opened")
-            workspace.tell(job_words.unexpected(error), "error")
-        finally:
-            workspace.opening_name = ""
-            workspace.changed.emit()
+        found = await loop.run_in_executor(None, folder.listing)
+        self._show({"files": {"scans": list(found.scans), "points": list(found.point_files)}})
+        if found.is_cut and not self._told_of_cut:
+            self._told_of_cut = True
+            self.workspace.tell(f"{folder.root} holds more than the list shows; drop other files on the page.")
 
     async def _poll(self) -> None:
         """Follow the run; a mistake of this program must not end the following."""
@@ -191,7 +174,8 @@ class Viewer:
         self._curved.update(session.input_volume, session.column)
         if self._curved.version != version:
             self.curved_picture = self._curved.picture()
-            self._show({"curved": _curved_values(self.curved_picture, self._curved.version)})
+            values = _curved_values(self.curved_picture, self._curved.version)
+            self._show({"curved": values, "curved_problem": self._curved.problem})
 
     def _show(self, changes: dict[str, Any]) -> None:
         with self._server.state as state:

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from ..core.errors import InputError, VertebraLabelingError
-from .uploads import UploadTooLargeError, check_announced, safe_name, store, temporary_folder
+from .folder import Folder
+from .uploads import MOST_FILES, UploadTooLargeError, check_announced, safe_name, scan_of, store, temporary_folder
 from .workspace import SUFFIXES
 
 if TYPE_CHECKING:
@@ -34,10 +35,12 @@ class Web:
         self._viewer, self._access = viewer, access
         self._client_folder, self._modules = client_folder, modules
         self._connection: web.Request | None = None
+        self._is_receiving = False
 
     def mount(self, app: web.Application) -> None:
         """Add the routes and the guard to trame's application, which has the websocket already."""
         app.middlewares.append(self._guard)
+        app.on_response_prepare.append(self._protect)
         base = f"/{self._access.token}"
         app.router.add_get(f"{base}/", self._page)
         app.router.add_get(f"{base}/index.html", self._page)
@@ -62,9 +65,11 @@ class Web:
             return web.Response(status=403, text=refusal)
         if is_websocket:
             return await self._connect(request, handler)
-        response = await handler(request)
+        return await handler(request)
+
+    async def _protect(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """On every answer, refusals and errors too."""
         response.headers.update(self._headers())
-        return response
 
     def _headers(self) -> dict[str, str]:
         """The page loads nothing from anywhere else, stands in no frame, and tells its address to no other."""
@@ -145,35 +150,49 @@ class Web:
         )
 
     async def _upload(self, request: web.Request) -> web.Response:
-        """Files of a form: a CT in one file, the slices of a DICOM series, or a point list."""
+        """Files of a form, one form at a time: a CT in one file or two, the slices of a DICOM series, or points."""
+        if self._is_receiving:
+            return self._refused(409, "Other files are just coming in; wait until they are read.")
+        self._is_receiving = True
+        try:
+            return await self._open_upload(request)
+        finally:
+            self._is_receiving = False
+
+    async def _open_upload(self, request: web.Request) -> web.Response:
         try:
             check_announced(request.content_length, self._viewer.upload_limit_bytes)
             with temporary_folder() as folder:
-                names = await self._receive(request, folder)
-                await self._viewer.open_path(folder / names[0] if len(names) == 1 else folder, is_upload=True)
+                path, name = scan_of(folder, await self._receive(request, folder))
+                refusal = await self._viewer.opener.open(path, Folder(folder), name)
         except VertebraLabelingError as error:
             return self._refused(413 if isinstance(error, UploadTooLargeError) else 400, str(error))
-        except (ValueError, AssertionError, OSError):  # what aiohttp says of a form that is none, or cut short
+        except (ValueError, AssertionError, OSError, EOFError):
+            # what aiohttp says of a form that is none, or is cut short
             return self._refused(400, "The upload is damaged or could not be stored; choose the file again.")
-        return web.Response(text="ok")
+        return web.Response(status=400 if refusal else 200, text=refusal or "ok")
 
     def _refused(self, status: int, sentence: str) -> web.Response:
         self._viewer.workspace.tell(sentence, "error")
         return web.Response(status=status, text=sentence)
 
     async def _receive(self, request: web.Request, folder: Path) -> list[str]:
+        """Names of the files of a form, which then are in the folder."""
         if not request.content_type.startswith("multipart/"):
             raise InputError("The upload is no form with files; use the page.")
         names: list[str] = []
         left_bytes = self._viewer.upload_limit_bytes
         async for part in await request.multipart():
-            if part.filename:
-                name = safe_name(part.filename)
-                if name in names:
-                    raise InputError(f"The file {name} came twice; choose each file once.")
-                await store(_chunks(part), folder / name, left_bytes)
-                left_bytes -= (folder / name).stat().st_size
-                names.append(name)
+            if not isinstance(part, BodyPartReader) or not part.filename:
+                raise InputError("The upload holds something that is no file; use the page.")
+            if len(names) == MOST_FILES:
+                raise InputError(f"These are more than {MOST_FILES} files; choose the slices of one series only.")
+            name = safe_name(part.filename)
+            if name in names:
+                raise InputError(f"The file {name} came twice; choose each file once.")
+            await store(_chunks(part), folder / name, left_bytes)
+            left_bytes -= (folder / name).stat().st_size
+            names.append(name)
         if not names:
             raise InputError("No file came with the upload; choose one.")
         return names

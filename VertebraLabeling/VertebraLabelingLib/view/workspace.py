@@ -5,10 +5,12 @@ It knows neither trame nor a browser, so that it is tested on MRML alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from ..app import job_words
 from ..app.exporting import MARKUPS, TABLE, VERSE, file_name
 from ..app.points_node import is_corrected
 from ..app.session import Session
@@ -19,11 +21,19 @@ from ..core.errors import UsageError, VertebraLabelingError
 from ..core.scan import Scan
 from . import opening
 from .folder import Folder
+from .layout import COLOURS, SIDES_LPS
 from .questions import Questions
+
+if TYPE_CHECKING:
+    from ..core.correction.column_point import Position
+    from ..core.correction.relabel import Anomaly, Reach
 
 SUFFIXES = {"markups": MARKUPS, "csv": TABLE, "verse": VERSE}
 """Kinds of files that the page saves."""
+NUDGE_MM = 1.0
 MessageKind = Literal["info", "error"]
+Action: TypeAlias = tuple[Callable[..., object], ...]
+"""What to do, then what makes each of its arguments of the page's."""
 
 
 class Workspace:
@@ -31,12 +41,14 @@ class Workspace:
 
     changed(): anything that the page shows is different.  volume_opened(node), volume_closing(node).
     points_arrived(positions_lps_mm): other points are on show, from a run or a file.
+    scrolled(view, steps), zoomed(view, steps): asked for by keys.
     message, message_kind: what was last told.  opening_name: the CT that is being read.
     """
 
     def __init__(self, scene: Any, folder: Folder, **jobs: Any) -> None:
         self.changed, self.points_arrived = Signal(), Signal()
         self.volume_opened, self.volume_closing = Signal(), Signal()
+        self.scrolled, self.zoomed = Signal(), Signal()
         self.folder = folder
         self.questions = Questions()
         self.session = Session(scene, ask=self.questions.ask, **jobs)
@@ -46,6 +58,7 @@ class Workspace:
         self.tools = CorrectionTools(self.session, lambda: self.rows, lambda: self.level, lambda: self.reach)
         self._scene = scene
         self._keys: tuple[str, ...] = ()
+        self._followed: tuple[str, Position] | None = None
         self._saved: Column = ()
         self._shown_result: Any = None
         self._actions = self._make_actions()
@@ -62,22 +75,33 @@ class Workspace:
 
     def act(self, name: str, *arguments: Any) -> None:
         """Do what a control of the page stands for; whatever goes wrong is told by `message`."""
-        action = self._actions.get(name)
+        self.message = ""
         try:
-            if action is None:
-                raise UsageError(f"The page asks for '{name}', which the viewer does not know; reload the page.")
-            if self.questions.text and name != "answer":
-                raise UsageError("Answer the question first.")
-            self.message = ""
+            action = self._asked(name, arguments)
             if name == "answer":
-                action(*arguments)
+                action()
+            elif self.questions.text:
+                raise UsageError("Answer the question first.")
             else:
-                self.questions.run(lambda: self.attempt(lambda: action(*arguments)))
+                self.questions.run(lambda: self.attempt(action))
         except VertebraLabelingError as error:
             self.tell(str(error), "error")
-        except (TypeError, ValueError, IndexError, KeyError):
-            self.tell(f"The page gave '{name}' what it cannot use; reload the page.", "error")
+        except Exception as error:
+            logging.exception("'%s' failed", name)
+            self.tell(job_words.unexpected(error), "error")
         self.changed.emit()
+
+    def _asked(self, name: str, arguments: Sequence[Any]) -> Callable[[], object]:
+        """The action with what the page gave to it, understood; UsageError for what no page of this version asks."""
+        if name not in self._actions:
+            raise UsageError(f"The page asks for '{name}', which the viewer does not know; reload the page.")
+        action, *kinds = self._actions[name]
+        try:
+            values = [kind(value) for kind, value in zip(kinds, arguments, strict=True)]
+        except (TypeError, ValueError, KeyError) as error:
+            logging.warning("the page asked for %s%r: %r", name, tuple(arguments), error)
+            raise UsageError(f"The page gave '{name}' what it cannot use; reload the page.") from error
+        return lambda: action(*values)
 
     def attempt(self, action: Callable[[], object]) -> None:
         """Also after a question was answered, when nobody is left to whom a failure could be raised."""
@@ -96,24 +120,27 @@ class Workspace:
         if self.session.is_running:
             self.questions.run(lambda: self.attempt(self.session.poll))
 
-    def _make_actions(self) -> dict[str, Callable[..., object]]:
-        tools: dict[str, Callable[..., object]] = {name: self._tool(name) for name in self.tools.names}
+    def _make_actions(self) -> dict[str, Action]:
+        session = self.session
+        tools: dict[str, Action] = {name: (self._tool(name),) for name in self.tools.names}
         return tools | {
-            "answer": lambda yes: self.questions.answer(yes is True),
-            "label": self.session.label,
-            "cancel": self.session.cancel,
-            "method": lambda method: self.session.set_options(method=str(method)),
-            "relabel": self._relabel,
-            "rename": lambda row, level: self._unless_busy(lambda: self.session.relabel(int(row), str(level), "only")),
-            "lock": lambda row, locked: self._unless_busy(lambda: self.session.confirm((int(row),), locked is True)),
-            "toggleLock": lambda: self._tool(self.tools.toggle_lock_name())(),
-            "anomaly": self._anomaly,
-            "alternative": lambda index: self._unless_busy(lambda: self.session.apply_alternative(int(index))),
-            "select": self.select,
-            "go": self.go,
-            "quiet": lambda: None,
-            "save": self.save,
-            "points": lambda place: self.open_points(self.folder.file(str(place))),
+            "answer": (self.questions.answer, _flag),
+            "label": (session.label,),
+            "cancel": (session.cancel,),
+            "method": (lambda method: session.set_options(method=method), str),
+            "relabel": (self._relabel, str, _one_of(REACHES)),
+            "rename": (lambda row, level: self._unless_busy(lambda: session.relabel(row, level, "only")), int, str),
+            "lock": (lambda row, locked: self._unless_busy(lambda: session.confirm((row,), locked)), int, _flag),
+            "toggleLock": (lambda: self._tool(self.tools.toggle_lock_name())(),),
+            "anomaly": (lambda anomaly: self._unless_busy(lambda: session.anomaly(anomaly)), _anomaly),
+            "alternative": (lambda index: self._unless_busy(lambda: session.apply_alternative(index)), int),
+            "nudge": (lambda side: self._unless_busy(lambda: self._nudge(side)), _one_of(SIDES_LPS)),
+            "scroll": (self.scrolled.emit, _one_of(COLOURS), int),
+            "zoom": (self.zoomed.emit, _one_of(COLOURS), int),
+            "select": (self.select, _rows),
+            "go": (self.go, int),
+            "quiet": (lambda: None,),
+            "save": (self.save, _one_of(SUFFIXES), str),
         }
 
     def _tool(self, name: str) -> Callable[[], object]:
@@ -125,15 +152,18 @@ class Workspace:
 
         return use
 
-    def _relabel(self, level: str, reach: str) -> None:
-        if reach not in REACHES:
-            raise ValueError(reach)
-        self.level, self.reach = str(level), reach
+    def _relabel(self, level: str, reach: Reach) -> None:
+        self.level, self.reach = level, reach
         self._tool("relabel")()
 
-    def _anomaly(self, value: str) -> None:
-        chosen = {anomaly.name: anomaly for anomaly in anomaly_texts()}[value]
-        self._unless_busy(lambda: self.session.anomaly(chosen))
+    def _nudge(self, side: str) -> None:
+        """The marked point `NUDGE_MM` towards a side of the patient."""
+        marked = self.session.selected
+        if marked is None:
+            raise UsageError("Select a point in the table first.")
+        x, y, z = self.session.column[marked].position_lps_mm
+        right, back, up = SIDES_LPS[side]
+        self.session.move(marked, (x + NUDGE_MM * right, y + NUDGE_MM * back, z + NUDGE_MM * up))
 
     def _unless_busy(self, action: Callable[[], object]) -> None:
         if self.tools.no_points():
@@ -150,7 +180,7 @@ class Workspace:
     def select(self, rows: Sequence[int]) -> None:
         """Select these rows, and go to the last of them when the last one named is new."""
         column = self.session.column
-        chosen = [int(row) for row in rows if 0 <= int(row) < len(column)]
+        chosen = [row for row in rows if 0 <= row < len(column)]
         before = self._keys
         self._keys = tuple(column[row].key for row in chosen)
         if chosen and self._keys[-1] not in before:
@@ -158,8 +188,8 @@ class Workspace:
 
     def go(self, row: int) -> None:
         """Select one row and move all views to it."""
-        if self.session.select(int(row)):
-            self._keys = (self.session.column[int(row)].key,)
+        if self.session.select(row):
+            self._keys = (self.session.column[row].key,)
 
     def _show_new_points(self) -> None:
         """Bring the whole column into view, the slices through its middle."""
@@ -177,13 +207,27 @@ class Workspace:
         if session.selected is not None:
             marked = session.column[session.selected].key
             self._keys = self._keys if marked in self._keys else (marked,)
+        self._follow()
         self.changed.emit()
+
+    def _follow(self) -> None:
+        """The slices go with the marked point: when it is dragged, nudged, refined, or put back."""
+        index, before = self.session.selected, self._followed
+        point = self.session.column[index] if index is not None else None
+        self._followed = (point.key, point.position_lps_mm) if point is not None else None
+        if point is not None and before is not None and before[0] == point.key and before != self._followed:
+            self.session.select(index)
 
     # ---- files ----
 
     def open_scan(self, scan: Scan) -> None:
         """Show another CT in place of the one on show; asks when that would lose corrections."""
         self.questions.run(lambda: self.attempt(lambda: self._open_scan(scan)))
+        self.changed.emit()
+
+    def open_points(self, path: Path) -> None:
+        """Show the points of a file on the CT on show; asks when that would lose corrections."""
+        self.questions.run(lambda: self.attempt(lambda: self._open_points(path)))
         self.changed.emit()
 
     def _open_scan(self, scan: Scan) -> None:
@@ -201,8 +245,7 @@ class Workspace:
         self.volume_opened.emit(self.session.input_volume)
         self.tell(" ".join([f"{scan.name} is open.", *scan.notes]))
 
-    def open_points(self, path: Path) -> None:
-        """Show the points of a file on the CT on show; asks when that would lose corrections."""
+    def _open_points(self, path: Path) -> None:
         self.check_idle()
         if self.session.input_volume is None:
             raise UsageError("Open the CT of these points first.")
@@ -242,7 +285,7 @@ class Workspace:
 
     def save(self, kind: str, name: str) -> None:
         """Write the points into the folder; asks before a file is replaced."""
-        path = self.folder.target(str(name), SUFFIXES[kind])
+        path = self.folder.target(name, SUFFIXES[kind])
         question = f"'{path.name}' exists already. Replace it?"
         if path.exists() and not self.questions.ask(question):
             return
@@ -258,3 +301,24 @@ class Workspace:
         self._saved = self.session.column
         self.changed.emit()
         return path
+
+
+def _flag(value: Any) -> bool:
+    return value is True
+
+
+def _rows(values: Any) -> list[int]:
+    return [int(value) for value in values]
+
+
+def _one_of(names: Collection[str]) -> Callable[[Any], Any]:
+    def chosen(value: Any) -> Any:
+        if value not in names:
+            raise ValueError(value)
+        return value
+
+    return chosen
+
+
+def _anomaly(name: Any) -> Anomaly:
+    return {anomaly.name: anomaly for anomaly in anomaly_texts()}[name]

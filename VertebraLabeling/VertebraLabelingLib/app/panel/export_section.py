@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from ..exporting import MARKUPS, REPORT, TABLE, TRANSFORM_NOTE, VERSE
+from ..exporting import MARKUPS, REPORT, TABLE, TIPS, TRANSFORM_NOTE, VERSE
 from .widgets import offer, on_click, say
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ class ExportSection:
     def __init__(self, ui: Any, session: Session, messages: Messages, dialogs: Dialogs):
         self._ui, self._session, self._messages, self._dialogs = ui, session, messages, dialogs
         self._formats = {
-            ui.exportMarkupsButton: (MARKUPS, _("Slicer markups: loads again by drag and drop.")),
-            ui.exportCsvButton: (TABLE, _("Table with level, position (LPS, mm) and probability.")),
-            ui.exportVerseButton: (VERSE, _("Centroid file of the VerSe data sets.")),
-            ui.exportSrButton: (REPORT, _("DICOM structured report (TID 1500); only for a CT loaded from DICOM.")),
+            ui.exportMarkupsButton: MARKUPS,
+            ui.exportCsvButton: TABLE,
+            ui.exportVerseButton: VERSE,
+            ui.exportSrButton: REPORT,
         }
-        for button, (suffix, _tip) in self._formats.items():
+        for button, suffix in self._formats.items():
             self._connect(button, suffix)
         say(ui.exportLabel, "")
         self.refresh()
@@ -34,8 +34,8 @@ class ExportSection:
     def refresh(self) -> None:
         """A list without points cannot be exported."""
         refusal = "" if self._session.column else _("There are no points yet: label a CT first.")
-        for button, (_suffix, tip) in self._formats.items():
-            offer(button, tip, refusal)
+        for button, suffix in self._formats.items():
+            offer(button, TIPS[suffix], refusal)
 
     def _connect(self, button: Any, suffix: str) -> None:
         on_click(button, lambda: self._export(suffix))

@@ -19,11 +19,13 @@ from .tasks import Ask, listed_labels
 from .telling import alternative_names, offers
 
 if TYPE_CHECKING:
+    from ...core.correction.column_point import Position
     from ...core.correction.points import Side
     from ...core.correction.relabel import Anomaly, Reach
 
 Correction = Callable[..., Column]
 """(column, include_locked=...) -> column."""
+_MAY_MOVE = _("{labels}: confirmed by you. Move anyway?")
 
 
 class Corrections:
@@ -92,13 +94,21 @@ class Corrections:
         what = text.format(labels=listed_labels(column, indices))
         return self._apply(point_tools.confirmed(column, indices, locked), what)
 
+    def move(self, index: int, position_lps_mm: Position) -> bool:
+        """A point put elsewhere, as by a drag; asks about a confirmed one."""
+        column = self._column([index])
+        if not self._agrees(column, [index], _MAY_MOVE):
+            return False
+        what = _("move {names}").format(names=column[index].label)
+        return self._apply(point_tools.moved(column, index, position_lps_mm), what)
+
     def may_move(self, indices: Sequence[int]) -> bool:
         """Whether these points may be moved by a refinement; asks about confirmed ones; CorrectionError."""
         column = self._column(indices)
         nameless = [column[i].label for i in indices if column[i].level is None]
         if nameless:
             raise CorrectionError(_("'{label}' is no level; name the point first.").format(label=nameless[0]))
-        return self._agrees(column, indices, _("{labels}: confirmed by you. Move anyway?"))
+        return self._agrees(column, indices, _MAY_MOVE)
 
     def _agrees(self, column: Column, indices: Sequence[int], question: str) -> bool:
         locked = [i for i in indices if column[i].locked]

@@ -19,4 +19,6 @@ class EngineCheck:
         self._was_found = self._was_found or state().can_label
         if self._was_found:
             return ""
-        return _("Nothing that runs the networks is installed; see Advanced, install PyTorch or ONNX Runtime.")
+        return _(
+            "Nothing that runs the networks is installed; install PyTorch or ONNX Runtime (in Slicer: under Advanced)."
+        )

@@ -11,6 +11,7 @@ from .followers import new_curve
 from .launching import Launching
 
 if TYPE_CHECKING:
+    from ...core.correction.column_point import Position
     from ...core.correction.points import Side
     from ...core.correction.relabel import Anomaly, Reach
 
@@ -48,6 +49,10 @@ class Session(Launching):
     def delete(self, indices: Sequence[int]) -> bool:
         """Without these points."""
         return self._attempt(lambda: self._corrections.delete(indices))
+
+    def move(self, index: int, position_lps_mm: Position) -> bool:
+        """A point put elsewhere, LPS mm in the frame of `column`."""
+        return self._attempt(lambda: self._corrections.move(index, position_lps_mm))
 
     def confirm(self, indices: Sequence[int], locked: bool = True) -> bool:
         """These points confirmed (locked) or not."""

@@ -17,12 +17,14 @@ from scipy.special import expit
 from ...core.errors import NothingFoundError
 from ...core.mosaic import Mosaic
 from ...core.path import best_path
-from ...core.prepare import AIR_HU, prepare
+from ...core.prepare import prepare
 from ...core.scan import Scan
 from ...core.windows import crop, dense_windows
-from ...engines.network import Network, load_network
-from ...engines.weights import Weights, fitting
+from ...engines.network import Network
+from ...engines.weights import Weights
 from ..intensity import normalise
+from ..loading import ready
+from ..placement import walk
 from .settings import CorridorSettings
 
 if TYPE_CHECKING:
@@ -51,14 +53,19 @@ class Corridor:
     sha256: str = ""
     last: tuple[ReferenceType[Scan], NDArray[np.float64]] | None = field(default=None, repr=False)
 
+    def spine_curve(self, scan: Scan) -> NDArray[np.float64]:
+        """Axis of the visible column as LPS points (m, 3), cranio-caudal, about 8 mm apart.
 
-def load_corridor(weights: Weights | Corridor, device: str, engine: str = "torch") -> Corridor:
-    """The network of a weight file, or the one that is loaded already; ModelError when the weights do not fit."""
-    if isinstance(weights, Corridor):
-        return weights
-    with fitting(weights):
-        settings = CorridorSettings.from_metadata(weights.metadata["network"])
-    return Corridor(load_network(weights, build_network, engine, device), settings, weights.sha256)
+        Of the scan that was seen last it is known already.  Raises NothingFoundError when no spine is in view.
+        """
+        if self.last is None or self.last[0]() is not scan:
+            self.last = ref(scan), _found_curve(scan, self)
+        return self.last[1].copy()
+
+
+def load_corridor(weights: Weights, device: str, engine: str = "torch") -> Corridor:
+    """The network of a weight file, ready to run; ModelError when the weights do not fit."""
+    return Corridor(*ready(weights, CorridorSettings, build_network, device, engine), weights.sha256)
 
 
 def build_network(metadata: Mapping[str, Any]) -> nn.Module:
@@ -66,17 +73,6 @@ def build_network(metadata: Mapping[str, Any]) -> nn.Module:
     from .network import CorridorNet
 
     return CorridorNet(CorridorSettings.from_metadata(metadata))
-
-
-def spine_curve(scan: Scan, corridor: Corridor) -> NDArray[np.float64]:
-    """Axis of the visible column as LPS points (m, 3), cranio-caudal, about 8 mm apart.
-
-    Of the scan that the corridor saw last it is known already.  Raises NothingFoundError when no spine is in view.
-    """
-    last = corridor.last
-    if last is None or last[0]() is not scan:
-        last = corridor.last = ref(scan), _found_curve(scan, corridor)
-    return last[1].copy()
 
 
 def _found_curve(scan: Scan, corridor: Corridor) -> NDArray[np.float64]:
@@ -95,8 +91,7 @@ def spine_map(coarse: Scan, corridor: Corridor) -> NDArray[np.float32]:
     settings = corridor.settings
     starts = dense_windows(coarse.hu.shape, settings.window_zyx, overlap=0.3)
     mosaic = Mosaic(starts, settings.window_zyx, channels=1)
-    for batch in np.array_split(starts, -(-len(starts) // MOST_WINDOWS)):
-        hu = np.stack([crop(coarse.hu, start, settings.window_zyx, AIR_HU) for start in batch])
+    for batch, hu in walk(coarse.hu, starts, settings.window_zyx, at_once=MOST_WINDOWS):
         maps = expit(corridor.network(normalise(hu, settings.hu_ranges))["output"])
         for start, window in zip(batch, maps, strict=True):
             mosaic.add(start, window[None])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..blocks import BasicBlock, normalised
 from .settings import DisplacementSettings
 
-GROUPS = 4
 _CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 
 
@@ -39,10 +38,10 @@ class DisplacementNet(nn.Module):
         inputs = settings.channels
         for width in settings.widths:
             # an even kernel keeps pixels aligned with cells, so that mirroring commutes with the halving
-            stages += [_normalised(convolution(inputs, width, 4, stride=2, padding=1)), nn.ReLU(inplace=True)]
-            stages += [_Module(convolution, width)]
+            stages += [normalised(convolution(inputs, width, 4, stride=2, padding=1)), nn.ReLU(inplace=True)]
+            stages += [_block(convolution, width)]
             inputs = width
-        self.body = nn.Sequential(*stages, *(_Module(convolution, inputs) for _ in range(settings.blocks)))
+        self.body = nn.Sequential(*stages, *(_block(convolution, inputs) for _ in range(settings.blocks)))
         self.displacement = convolution(inputs, settings.landmarks * settings.dimensions, 1)
         self.presence = convolution(inputs, settings.landmarks, 1)
         # rare positives: start near "absent", or the first steps only unlearn a grey map
@@ -58,17 +57,5 @@ class DisplacementNet(nn.Module):
         )
 
 
-class _Module(nn.Module):
-    """Two 3-convolutions with a jump; size and width stay."""
-
-    def __init__(self, convolution: type[nn.Conv2d] | type[nn.Conv3d], width: int) -> None:
-        super().__init__()
-        self.first = _normalised(convolution(width, width, 3, padding=1))
-        self.second = _normalised(convolution(width, width, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(F.relu(self.first(x))))
-
-
-def _normalised(convolution: nn.Conv2d | nn.Conv3d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.GroupNorm(GROUPS, convolution.out_channels))
+def _block(convolution: type[nn.Conv2d] | type[nn.Conv3d], width: int) -> BasicBlock:
+    return BasicBlock(*(normalised(convolution(width, width, 3, padding=1)) for _ in range(2)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ...engines.network import Network
+from ..both_sides import Maps, seen_from_both_sides
 from .settings import DisplacementSettings
 from .votes import Voted, fuse_votes
 
@@ -44,16 +45,17 @@ class Patches:
 
     def vote(self, image: NDArray[np.float32]) -> Voted:
         """Where the landmarks of an image (channels, *pixels) lie."""
-        displacements, presences = self._answer(image)
-        if self.mirror:
-            other, presences_too = self._answer(image[..., ::-1])
-            sign = np.ones(self.settings.dimensions)
-            sign[-1] = -1.0
-            other = other[..., ::-1] * sign.reshape(-1, *[1] * self.settings.dimensions)
-            displacements, presences = (displacements + other) / 2, (presences + presences_too[..., ::-1]) / 2
+        displacements, presences = self._both(image) if self.mirror else _answer(self.network(image[None]))
         return fuse_votes(displacements, presences, self.settings.cell_mm, self.least_presence, self.radius_mm)
 
-    def _answer(self, image: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Displacements (n, d, *cells) in mm and presence probabilities (n, *cells)."""
-        output = self.network(np.ascontiguousarray(image[None]))
-        return output["displacements_mm"][0].astype(float), expit(output["presence"][0].astype(float))
+    def _both(self, image: NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """The mean `_answer` of the image and its mirror."""
+        (ones, surely), (others, as_surely) = map(_answer, seen_from_both_sides(self.network, image[None]))
+        sign = np.ones(self.settings.dimensions)
+        sign[-1] = -1.0
+        return (ones + others * sign.reshape(-1, *[1] * len(sign))) / 2, (surely + as_surely) / 2
+
+
+def _answer(output: Maps) -> tuple[Floats, Floats]:
+    """Displacements (n, d, *cells) in mm and presence probabilities (n, *cells)."""
+    return output["displacements_mm"][0].astype(float), expit(output["presence"][0].astype(float))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from ..metadata import with_tuples
+from ..metadata import Settings
 
 
 @dataclass(frozen=True)
-class DisplacementSettings:
+class DisplacementSettings(Settings):
     """What the weights were trained for; travels in the metadata of a weight file.
 
     dimensions: 2 or 3.  landmarks: how many.  channels: of the input image.  spacing_mm: of its isotropic pixels.
@@ -27,15 +25,6 @@ class DisplacementSettings:
     widths: tuple[int, ...] = (16, 48)
     blocks: int = 2
     presence_reach: float = 0.5
-
-    @classmethod
-    def from_metadata(cls, values: Mapping[str, Any]) -> DisplacementSettings:
-        """Settings from plain JSON values."""
-        return cls(**with_tuples(values, sizes=("widths",)))
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
     @property
     def cell_pixels(self) -> int:

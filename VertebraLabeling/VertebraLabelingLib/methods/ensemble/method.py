@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from ...core.errors import NothingFoundError
+from ...core.errors import NothingFoundError, UsageError
 from ...core.labelling import Evidence
 from ...core.progress import Progress, part
 from ...core.scan import Scan
 from ..base import Method
 from .fusing import fuse
-from .measured import TRUST
+from .measured import TRUSTS
+from .trust import Trust
 
 
 class Ensemble:
     """Takes as long as its members together; they may share a corridor, which then finds the spine once.
 
-    members: at least one, each known to `measured.TRUST` by its name.
+    members: at least one, each known to `measured.TRUSTS` by its name.
     """
 
     name = "ensemble"
@@ -24,6 +25,13 @@ class Ensemble:
     def __init__(self, members: Sequence[Method]) -> None:
         self._members = tuple(members)
         self.weights_sha256 = {role: digest for member in members for role, digest in member.weights_sha256.items()}
+
+    def variant(self, members: Sequence[str]) -> Ensemble:
+        """Only these of its members, by their names; UsageError for one that it does not have."""
+        own = {member.name: member for member in self._members}
+        if unknown := [name for name in members if name not in own]:
+            raise UsageError(f"The ensemble has no member '{unknown[0]}'; use some of: {', '.join(own)}.")
+        return Ensemble([own[name] for name in members])
 
     def find(self, scan: Scan, progress: Progress) -> Evidence:
         """What the members find, fused; see `Method.find`.  NothingFoundError only when every member raises it."""
@@ -38,4 +46,10 @@ class Ensemble:
                 found[member.name] = Evidence.nothing()
         if len(failures) == len(self._members):
             raise failures[0]
-        return fuse(found, TRUST, scan.geometry)
+        return fuse(found, trust_in(found), scan.geometry)
+
+
+def trust_in(members: Iterable[str]) -> Mapping[str, Trust]:
+    """What was measured with just these members, else what was measured with all: who is there decides who leads."""
+    names = set(members)
+    return next((trust for trust in TRUSTS if trust.keys() == names), TRUSTS[0])

@@ -20,7 +20,7 @@ ByRegion = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Trust:
-    """Measured on cases with a known truth; see `measured.TRUST`.
+    """Measured on cases with a known truth; see `measured.TRUSTS`.
 
     presence, alone, names, place: exponents of its word; 1 takes it as independent of what others say, 0 does not
     listen.  On whether there is a vertebra that the most trusted method sees, and that it does not see; on which level

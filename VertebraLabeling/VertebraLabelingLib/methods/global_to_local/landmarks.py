@@ -6,18 +6,21 @@ In 2-D and 3-D, at any spacing.  The vertebrae of a scan are one configuration o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ...core.fuse import Fused, Votes, weighted_fusion
-from ...core.progress import Progress, silent
+from ...core.progress import Progress, part, silent
 from ..displacement.patches import Patches, Piece
+from ..displacement.settings import DisplacementSettings
 from ..displacement.votes import Voted, cell_centres_mm
-from ..refinement.local import LocalStage, moved_points
+from ..placement import border_voxels
+from ..refinement.local import LocalStage, Surroundings, moved_points
+from ..refinement.settings import RefinementSettings
 
 Floats = NDArray[np.float64]
 
@@ -54,9 +57,15 @@ class GlobalStage:
         )
 
     def _border_pixels(self, window: Piece, voted: Voted) -> Floats:
-        """(n,) distance of each position to the outermost pixel centres of its window, in pixels; as `Votes` wants."""
-        index = voted.positions_mm / self.patches.settings.spacing_mm - 0.5
-        return np.minimum(index, np.array(window.values.shape) - 1 - index).min(axis=-1).clip(0)
+        return border_voxels(voted.positions_mm / self.patches.settings.spacing_mm - 0.5, window.values.shape)
+
+
+class LandmarkImage(Surroundings, Protocol):
+    """An image that both stages can look at; `Image`, or a scan."""
+
+    def windows(self, settings: DisplacementSettings) -> Sequence[Piece]:
+        """What the global network sees of it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Image:
     pixels: NDArray[np.float32]
     spacing_mm: tuple[float, ...]
     beyond: float = 0.0
+    _smoothed: dict[float, Image] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def extent_mm(self) -> Floats:
@@ -80,9 +90,12 @@ class Image:
         return ((position_mm >= 0) & (position_mm <= self.extent_mm)).all(-1)
 
     def at(self, spacing_mm: float) -> Image:
-        """Smoothed for reading at a coarser spacing."""
-        ratios = np.maximum(spacing_mm / np.array(self.spacing_mm), 1.0)
-        return Image(gaussian_filter(self.pixels, np.sqrt(ratios**2 - 1) / 2), self.spacing_mm, self.beyond)
+        """Smoothed for reading at a coarser spacing; done once for each."""
+        if spacing_mm not in self._smoothed:
+            ratios = np.maximum(spacing_mm / np.array(self.spacing_mm), 1.0)
+            pixels = gaussian_filter(self.pixels, np.sqrt(ratios**2 - 1) / 2)
+            self._smoothed[spacing_mm] = Image(pixels, self.spacing_mm, self.beyond)
+        return self._smoothed[spacing_mm]
 
     def piece(self, corner_mm: Floats, shape: Sequence[int], spacing_mm: float) -> Piece:
         """Isotropic pixels from a corner on, linearly interpolated."""
@@ -90,6 +103,17 @@ class Image:
         index = places / _column(self.spacing_mm) - 0.5
         values = map_coordinates(self.pixels, index, np.float32, order=1, mode="constant", cval=self.beyond)
         return Piece(values, lambda from_corner_mm: corner_mm + from_corner_mm)
+
+    def windows(self, settings: DisplacementSettings) -> list[Piece]:
+        """All of it as one window of whole cells."""
+        cells = np.ceil(self.extent_mm / settings.cell_mm - 1e-6).astype(int)
+        corner = np.zeros(settings.dimensions)
+        return [self.at(settings.spacing_mm).piece(corner, cells * settings.cell_pixels, settings.spacing_mm)]
+
+    def around(self, position_mm: Floats, settings: RefinementSettings) -> Piece:
+        """The window with a position in its middle."""
+        shape, spacing = settings.window_zyx, settings.spacing_mm
+        return self.at(spacing).piece(position_mm - np.array(shape) * spacing / 2, shape, spacing)
 
 
 @dataclass(frozen=True)
@@ -99,31 +123,18 @@ class Landmarks:
     global_stage: GlobalStage
     local: Sequence[LocalStage] = ()
 
-    def find(self, image: Image) -> Fused:
-        """One position per landmark of an image; NaN for what is not there."""
-        found = self.global_stage.find([self._whole(image)])
-        seen = np.isfinite(found.positions_lps_mm[:, 0])
+    def find(self, image: LandmarkImage, progress: Progress = silent) -> Fused:
+        """One position per landmark of an image; NaN for what is not there.  Two may meet at one place."""
+        windows = image.windows(self.global_stage.patches.settings)
+        found = self.global_stage.find(windows, part(progress, 0.0, 0.8))
+        if not self.local:
+            return found
         positions = found.positions_lps_mm.copy()
-        if self.local:
-            stages = self.local if len(self.local) > 1 else [*self.local] * len(seen)
-            chosen = [stage for stage, is_seen in zip(stages, seen, strict=True) if is_seen]
-            smooth = {spacing: image.at(spacing) for spacing in {stage.settings.spacing_mm for stage in chosen}}
-            positions[seen] = moved_points(chosen, partial(_around, smooth), positions[seen], image.contains)
-        return Fused(positions, found.presences)
-
-    def _whole(self, image: Image) -> Piece:
-        """The whole image as one window of whole cells."""
-        settings = self.global_stage.patches.settings
-        cells = np.ceil(image.extent_mm / settings.cell_mm - 1e-6).astype(int)
-        return image.at(settings.spacing_mm).piece(
-            np.zeros(settings.dimensions), cells * settings.cell_pixels, settings.spacing_mm
-        )
-
-
-def _around(smooth: dict[float, Image], stage: LocalStage, position_mm: Floats) -> Piece:
-    """What a local stage sees around a position."""
-    shape, spacing = stage.settings.window_zyx, stage.settings.spacing_mm
-    return smooth[spacing].piece(position_mm - np.array(shape) * spacing / 2, shape, spacing)
+        seen = np.isfinite(positions[:, 0])
+        stages = self.local if len(self.local) > 1 else [*self.local] * len(seen)
+        chosen = [stage for stage, is_seen in zip(stages, seen, strict=True) if is_seen]
+        positions[seen] = moved_points(chosen, image, positions[seen], part(progress, 0.8, 1.0))
+        return replace(found, positions_lps_mm=positions)
 
 
 def _column(values: Iterable[float]) -> Floats:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import NothingFoundError
-from ...core.fuse import Fused
-from ...core.geometry import Points
+from ...core.geometry import Geometry, Points
 from ...core.labelling import Evidence
-from ...core.prepare import AIR_HU, on_grid
+from ...core.prepare import on_grid
 from ...core.progress import Progress, part
 from ...core.scan import Scan
-from ...core.windows import crop
-from ...engines.network import Network, load_network
-from ...engines.weights import Weights, fitting, load_model
-from ..corridor import Corridor, load_corridor, spine_curve
+from ...engines.network import Network
+from ...engines.weights import Weights
+from ..corridor import Corridor
 from ..displacement.patches import Patches, Piece
+from ..displacement.settings import DisplacementSettings
 from ..intensity import normalise
 from ..level_evidence import evidence_of
-from ..placement import window_starts
-from ..refinement import Refinement
-from ..refinement import load as load_refinement
-from .landmarks import GlobalStage
+from ..loading import ready
+from ..placement import LevelWindows, walk
+from ..refinement import load_shipped
+from ..refinement.local import LocalStage
+from ..refinement.window import ScanAround
+from .landmarks import GlobalStage, Landmarks
 from .settings import GlobalToLocalSettings
 
 if TYPE_CHECKING:
@@ -35,35 +36,55 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """How the network is used.
+class Configuration(LevelWindows):
+    """Also which patches vote, see `fuse_votes`, and whether windows are seen mirrored as well."""
 
-    dense: windows over the whole volume with half overlap, else along the spine, `stride_mm` apart.
-    threshold: least presence of a level.  least_presence, radius_mm: which patches vote, see `fuse_votes`.
-    mirror: windows are seen mirrored as well.
-    """
+    least_presence: float = 0.0
+    radius_mm: float = np.inf
+    mirror: bool = False
 
-    dense: bool
-    threshold: float
-    least_presence: float
-    radius_mm: float
-    mirror: bool
-    stride_mm: float = 96.0
+    def global_stage(self, network: Network, settings: GlobalToLocalSettings) -> GlobalStage:
+        """The global network as it is used on the windows of a scan."""
+        patches = Patches(network, settings.network, self.mirror, self.least_presence, self.radius_mm)
+        return GlobalStage(patches, partial(normalise, hu_ranges=settings.hu_ranges), self.fuse, self.threshold)
 
 
 CONFIGURATIONS = {
     # below 0.5: the sequence decoder drops what does not fit, but cannot bring back what is not there
-    "default": Configuration(dense=False, threshold=0.15, least_presence=0.05, radius_mm=12.0, mirror=True),
-    "paper": Configuration(dense=True, threshold=0.5, least_presence=0.0, radius_mm=np.inf, mirror=False),
+    "default": Configuration(
+        dense=False, threshold=0.15, stride_mm=96.0, least_presence=0.05, radius_mm=12.0, mirror=True
+    ),
+    "paper": Configuration(dense=True, threshold=0.5, stride_mm=96.0),
 }
 
 
+@dataclass(frozen=True)
+class SpineImage(ScanAround):
+    """A prepared scan as `LandmarkImage`; its frame is LPS mm.
+
+    place: grid of the network -> starts (n, 3) of the windows of `window_zyx` voxels on it.
+    """
+
+    window_zyx: tuple[int, int, int]
+    place: Callable[[Scan], NDArray[np.int64]]
+
+    def windows(self, settings: DisplacementSettings) -> list[Piece]:
+        """HU of the windows."""
+        grid = on_grid(self.scan, settings.spacing_mm)
+        steps = walk(grid.hu, self.place(grid), self.window_zyx)
+        return [_piece(grid.geometry, start, hu, settings.spacing_mm) for (start,), (hu,) in steps]
+
+
+def _piece(geometry: Geometry, start: NDArray[np.int64], hu: NDArray[np.float32], spacing_mm: float) -> Piece:
+    return Piece(hu, lambda from_corner_mm: geometry.lps_from_index_zyx(start - 0.5 + from_corner_mm / spacing_mm))
+
+
 class GlobalToLocal:
-    """The global network on a scan, and the local stage.
+    """The landmarks of a spine.
 
     network: gives "displacements_mm" and "presence", see `displacement.network.DisplacementOutput`.
     spine_curve: prepared scan -> (m, 3) LPS mm along the spine; raises NothingFoundError where there is none.
-    refinement: the local stage; None leaves the global positions.
+    local: the local stage, one for all levels because they look alike; none leaves the global positions.
     """
 
     name = "global-to-local"
@@ -73,71 +94,33 @@ class GlobalToLocal:
         network: Network,
         settings: GlobalToLocalSettings,
         spine_curve: Callable[[Scan], Points],
-        refinement: Refinement | None = None,
+        local: Sequence[LocalStage] = (),
         configuration: Configuration = CONFIGURATIONS["default"],
         weights_sha256: dict[str, str] | None = None,
     ) -> None:
-        self._settings, self._spine_curve = settings, spine_curve
-        self._refinement, self._configuration = refinement, configuration
-        self._stage = _global_stage(network, settings, configuration)
+        self._settings, self._spine_curve, self._configuration = settings, spine_curve, configuration
+        self._landmarks = Landmarks(configuration.global_stage(network, settings), local)
         self.weights_sha256 = weights_sha256 or {}
 
     def find(self, scan: Scan, progress: Progress) -> Evidence:
         """One candidate per level that some window holds for present; see `Method.find`."""
         progress("finding the spine", 0.0)
-        grid = on_grid(scan, self._settings.spacing_mm)
-        windows = [self._window(grid, start) for start in self._starts(scan, grid)]
-        fused = self._stage.find(windows, part(progress, 0.05, 0.8))
+        settings, starts = self._settings, self._configuration.starts
+        image = SpineImage(
+            scan, settings.window_zyx, lambda grid: starts(scan, grid, settings.window_zyx, self._spine_curve)
+        )
+        fused = self._landmarks.find(image, part(progress, 0.05, 1.0))
         if not np.isfinite(fused.positions_lps_mm).any():
             raise NothingFoundError.in_scan(scan.name)
-        refined = self._refined(scan, fused, part(progress, 0.8, 1.0))
-        return evidence_of(refined, self._settings.score_calibration, self._settings.level_temperature)
-
-    def _starts(self, scan: Scan, grid: Scan) -> NDArray[np.int64]:
-        """Where the windows go on the network's grid."""
-        stride = round(self._configuration.stride_mm / self._settings.spacing_mm)
-        curve = None if self._configuration.dense else self._spine_curve(scan)
-        return window_starts(grid.geometry, self._settings.window_zyx, stride, curve)
-
-    def _window(self, grid: Scan, start: NDArray[np.int64]) -> Piece:
-        """HU of a window; its frame is LPS mm."""
-        spacing_mm, geometry = self._settings.spacing_mm, grid.geometry
-        hu = crop(grid.hu, start, self._settings.window_zyx, AIR_HU)
-        return Piece(hu, lambda from_corner_mm: geometry.lps_from_index_zyx(start - 0.5 + from_corner_mm / spacing_mm))
-
-    def _refined(self, scan: Scan, fused: Fused, progress: Progress) -> Fused:
-        """The positions after the local stage; two names for one vertebra may meet in its middle."""
-        if self._refinement is None:
-            return fused
-        found = np.flatnonzero(np.isfinite(fused.positions_lps_mm[:, 0]))
-        positions = fused.positions_lps_mm.copy()
-        positions[found] = self._refinement.positions(scan, positions[found], progress, may_meet=True)
-        return replace(fused, positions_lps_mm=positions)
+        return evidence_of(fused, settings.score_calibration, settings.level_temperature)
 
 
-def _global_stage(network: Network, settings: GlobalToLocalSettings, configuration: Configuration) -> GlobalStage:
-    use = configuration
-    patches = Patches(network, settings.network, use.mirror, use.least_presence, use.radius_mm)
-    return GlobalStage(patches, partial(normalise, hu_ranges=settings.hu_ranges), threshold=use.threshold)
-
-
-def load(
-    weights: Weights, corridor: Weights | Corridor, device: str, config: str, engine: str = "torch"
-) -> GlobalToLocal:
+def load(weights: Weights, corridor: Corridor, device: str, config: str, engine: str = "torch") -> GlobalToLocal:
     """The method ready to run; config is "default" or "paper".  ModelError when weights are missing or do not fit."""
-    with fitting(weights):
-        settings = GlobalToLocalSettings.from_metadata(weights.metadata["network"])
-    network = load_network(weights, build_network, engine, device)
-    loaded_corridor = load_corridor(corridor, device, engine)
-    refinement = load_refinement(load_model("refinement"), device, engine)
-    return GlobalToLocal(
-        network,
-        settings,
-        lambda scan: spine_curve(scan, loaded_corridor),
-        refinement,
-        CONFIGURATIONS[config],
-        {"global-to-local": weights.sha256, "corridor": loaded_corridor.sha256, **refinement.weights_sha256},
-    )
+    network, settings = ready(weights, GlobalToLocalSettings, build_network, device, engine)
+    refinement = load_shipped(device, engine)
+    hashes = {"global-to-local": weights.sha256, "corridor": corridor.sha256, **refinement.weights_sha256}
+    return GlobalToLocal(network, settings, corridor.spine_curve, [refinement.stage], CONFIGURATIONS[config], hashes)
 
 
 def build_network(metadata: Mapping[str, Any]) -> nn.Module:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from ...core.anatomy import REGULAR_LEVELS
 from ..displacement.settings import DisplacementSettings
-from ..metadata import with_tuples
+from ..metadata import Settings
 
 
 @dataclass(frozen=True)
-class GlobalToLocalSettings:
+class GlobalToLocalSettings(Settings):
     """Travels in the metadata of the weight file; the landmarks are the 26 regular levels.
 
     spacing_mm: of the input grid.  window_zyx: input voxels, multiples of the cell.  hu_ranges: one input channel per
@@ -32,16 +30,6 @@ class GlobalToLocalSettings:
     presence_reach: float = 1.0
     score_calibration: tuple[float, float] = (1.0, 0.0)
     level_temperature: float = 1.0
-
-    @classmethod
-    def from_metadata(cls, values: Mapping[str, Any]) -> GlobalToLocalSettings:
-        """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
-        sizes, later = ("window_zyx", "widths", "score_calibration"), ("score_calibration",)
-        return cls(**with_tuples(values, sizes, ranges=("hu_ranges",), optional=later))
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
     @property
     def network(self) -> DisplacementSettings:

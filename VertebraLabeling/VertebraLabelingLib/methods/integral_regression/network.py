@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..trunk import Decoder, Encoder, convolution, normalised
+from ..blocks import rectified
+from ..trunk import Decoder, Encoder, convolution
 from .settings import LEVELS, IntegralSettings
 
 CLASS_CHANNELS = 32
@@ -54,7 +55,7 @@ class Localisation(nn.Module):
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
         self.decoder = Decoder(widths)
-        self.head = normalised(convolution(widths[0], widths[0], 3), widths[0])
+        self.head = rectified(convolution(widths[0], widths[0], 3))
         # softmax does not see a constant per map: a bias would be a parameter without gradient
         self.maps = nn.Conv3d(widths[0], LEVELS, 1, bias=False)
 
@@ -71,8 +72,8 @@ class Classification(nn.Module):
         steps, rows, columns = (n // 8 for n in settings.window_zyx)
         features = CLASS_CHANNELS * (rows // 2) * (columns // 2)
         self.convolutions = nn.Sequential(
-            normalised(convolution(settings.widths[3], CLASS_CHANNELS, (5, 3, 3)), CLASS_CHANNELS),
-            normalised(convolution(CLASS_CHANNELS, CLASS_CHANNELS, 1), CLASS_CHANNELS),
+            rectified(convolution(settings.widths[3], CLASS_CHANNELS, (5, 3, 3))),
+            rectified(convolution(CLASS_CHANNELS, CLASS_CHANNELS, 1)),
             nn.MaxPool3d((1, 2, 2)),  # in plane only: every step along z counts for the sequence
         )
         self.lstm = nn.LSTM(features, settings.hidden, num_layers=3, bidirectional=True, batch_first=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 from ..intensity import normalise
-from ..metadata import with_tuples
+from ..metadata import Settings
 
 LEVELS = 26
 Image = TypeVar("Image")
@@ -15,7 +15,7 @@ Image = TypeVar("Image")
 
 
 @dataclass(frozen=True)
-class IntegralSettings:
+class IntegralSettings(Settings):
     """What the weights were trained for; travels as ``metadata["network"]`` of the weight file.
 
     window_zyx: input voxels, multiples of 8.  widths: channels at 1, 1/2, 1/4 and 1/8.  hidden: LSTM states each way.
@@ -33,16 +33,6 @@ class IntegralSettings:
     hu_range: tuple[float, float] | None = (-1000.0, 1000.0)
     score_calibration: tuple[float, float] = (1.0, 0.0)
     level_temperature: float = 1.0
-
-    @classmethod
-    def from_metadata(cls, values: Mapping[str, Any]) -> IntegralSettings:
-        """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
-        sizes, later = ("window_zyx", "widths", "hu_range", "score_calibration"), ("score_calibration",)
-        return cls(**with_tuples(values, sizes, optional=later))
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 def paper() -> IntegralSettings:

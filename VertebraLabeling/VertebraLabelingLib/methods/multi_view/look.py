@@ -16,7 +16,7 @@ from .geometry import Views
 from .matching import match_views
 from .peaks import Peaks, find_peaks
 from .settings import MultiViewSettings
-from .voting import best_view, read_levels, view_weights, vote
+from .voting import bagged, read_levels, view_weights, vote
 
 Floats = NDArray[np.float64]
 Project = Callable[[NDArray[np.float32], Views, str], NDArray[np.float32]]
@@ -92,7 +92,7 @@ def look_from_all_sides(
 def found_in(look: Look, extent_zyx_mm: Floats, voting: bool = True) -> Found:
     """The points that several views agree on, with the levels that the views vote for.
 
-    voting: False takes the word of the one view whose names are most like a sequence.
+    voting: False takes the level that most views say.
     """
     matches = match_views(look.views, look.peaks, extent_zyx_mm)
     order = np.argsort(-matches.points_zyx_mm[:, 0], kind="stable")
@@ -115,10 +115,9 @@ def voted_names(looks: Sequence[Look], points_zyx_mm: Floats, extent_zyx_mm: Flo
     views = [len(look.views) for look in looks]
     probabilities = np.concatenate([p for p, _ in read])
     seen = np.concatenate([s for _, s in read]) & inside.repeat(views, axis=0)
-    weights = view_weights(probabilities, seen)
     if not voting:
-        return best_view(probabilities, weights, seen)
-    return vote(probabilities, weights, seen * central.repeat(views, axis=0))
+        return bagged(probabilities, seen)
+    return vote(probabilities, view_weights(probabilities, seen), seen * central.repeat(views, axis=0))
 
 
 def whole_scan(settings: MultiViewSettings, shape_zyx: tuple[int, int, int]) -> MultiViewSettings:

@@ -14,16 +14,16 @@ from ...core.doubles import merge_doubles
 from ...core.errors import NothingFoundError
 from ...core.geometry import Points
 from ...core.labelling import Evidence
-from ...core.prepare import AIR_HU, on_grid
+from ...core.prepare import on_grid
 from ...core.progress import Progress, part
 from ...core.scan import Scan
 from ...core.tissue import in_tissue
-from ...core.windows import crop
-from ...engines.network import Network, load_network
-from ...engines.weights import Weights, fitting
-from ..corridor import Corridor, load_corridor, spine_curve
+from ...engines.network import Network
+from ...engines.weights import Weights
+from ..corridor import Corridor
 from ..level_evidence import all_levels, level_log_probs, tempered
-from ..placement import window_starts
+from ..loading import ready
+from ..placement import walk, window_starts
 from .geometry import equal_views
 from .look import Found, Look, Project, drr_projection, found_in, look_from_all_sides, voted_names, whole_scan
 from .settings import MultiViewSettings
@@ -45,7 +45,7 @@ class Configuration:
 
     whole_scan: project the whole scan at once, else windows along the spine.
     majority: only the views with the most usual number of vertebrae count.
-    voting: all views name a vertebra, weighted; else the one whose names are most like a sequence.
+    voting: all views name a vertebra, weighted; else it has the level that most of them say.
     correct: names follow each other without gap from the end of the best order on, instead of each by itself; they
     are final.
     """
@@ -124,9 +124,9 @@ class MultiView:
     ) -> Evidence:
         """What all windows find; what two of them find counts once, and the views of both name it."""
         windows = []
-        for n, start in enumerate(starts):
+        for n, ((start,), (hu,)) in enumerate(walk(grid.hu, starts, settings.window_zyx)):
             there = part(progress, n / len(starts), (n + 1) / len(starts))
-            windows.append(self._seen(grid, start, settings, there))
+            windows.append(self._seen(hu, start, settings, there))
         index = np.concatenate([w.middle_zyx + w.found.points_zyx_mm / settings.spacing_mm for w in windows])
         together = Evidence(
             grid.geometry.lps_from_index_zyx(index),
@@ -136,9 +136,10 @@ class MultiView:
         once = merge_doubles(together) if len(windows) > 1 else together
         return self._named(grid, once, windows, settings)
 
-    def _seen(self, grid: Scan, start: NDArray[np.int64], settings: MultiViewSettings, progress: Progress) -> _Window:
+    def _seen(
+        self, hu: NDArray[np.float32], start: NDArray[np.int64], settings: MultiViewSettings, progress: Progress
+    ) -> _Window:
         """What one window finds."""
-        hu = crop(grid.hu, start, settings.window_zyx, AIR_HU)
         look = look_from_all_sides(self._network, self._project, hu, equal_views(settings, self._views), progress)
         look = look.majority() if self._configuration.majority else look
         shape = np.array(settings.window_zyx)
@@ -177,19 +178,11 @@ def _in_sequence(positions_lps_mm: Points, probabilities: Floats, scores: Floats
     return Evidence(positions_lps_mm[named], np.reshape(names, (-1, len(Level))), scores[named])
 
 
-def load(weights: Weights, corridor: Weights | Corridor, device: str, config: str, engine: str = "torch") -> MultiView:
+def load(weights: Weights, corridor: Corridor, device: str, config: str, engine: str = "torch") -> MultiView:
     """The method ready to run; config is "default" or "paper".  ModelError when the weights do not fit the network."""
-    with fitting(weights):
-        settings = MultiViewSettings.from_metadata(weights.metadata["network"])
-    network = load_network(weights, build_network, engine, device)
-    loaded = load_corridor(corridor, device, engine)
-    return MultiView(
-        network,
-        settings,
-        lambda scan: spine_curve(scan, loaded),
-        CONFIGURATIONS[config],
-        {"multi-view": weights.sha256, "corridor": corridor.sha256},
-    )
+    network, settings = ready(weights, MultiViewSettings, build_network, device, engine)
+    hashes = {"multi-view": weights.sha256, "corridor": corridor.sha256}
+    return MultiView(network, settings, corridor.spine_curve, CONFIGURATIONS[config], hashes)
 
 
 def build_network(metadata: Mapping[str, Any]) -> nn.Module:

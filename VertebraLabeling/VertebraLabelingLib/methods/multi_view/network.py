@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..blocks import BasicBlock, normalised
 from .settings import MultiViewSettings
 
 LEVELS = 26
@@ -34,23 +35,15 @@ class MultiViewOutput:
     levels: Tensor
 
 
-def normalised(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution without bias and GroupNorm; an even kernel is for a stride of 2."""
-    padding = (kernel - 1) // 2
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.GroupNorm(GROUPS, outputs))
+    return normalised(nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=False), GROUPS)
 
 
-class Residual(nn.Module):
-    """Basic block of two convolutions 3x3 and a jump: (B, inputs, h, w) -> (B, outputs, h, w)."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.first, self.second = normalised(inputs, outputs), normalised(outputs, outputs)
-        self.jump = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Sum of the body and the jump, rectified."""
-        return F.relu(self.second(F.relu(self.first(x))) + self.jump(x))
+def residual(inputs: int, outputs: int) -> BasicBlock:
+    """Block of two convolutions 3x3: (B, inputs, h, w) -> (B, outputs, h, w)."""
+    jump = None if inputs == outputs else nn.Conv2d(inputs, outputs, 1, bias=False)
+    return BasicBlock(convolution(inputs, outputs), convolution(outputs, outputs), jump)
 
 
 class Encoder(nn.Module):
@@ -58,10 +51,10 @@ class Encoder(nn.Module):
 
     def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.stem = normalised(inputs, widths[0], kernel=4, stride=2)
-        self.finest = Residual(widths[0], widths[0])
-        self.stages = nn.ModuleList(Residual(fine, coarse) for fine, coarse in pairwise(widths))
-        self.deep = nn.Sequential(*(Residual(widths[-1], widths[-1]) for _ in range(DEEP_BLOCKS - 1)))
+        self.stem = convolution(inputs, widths[0], kernel=4, stride=2)
+        self.finest = residual(widths[0], widths[0])
+        self.stages = nn.ModuleList(residual(fine, coarse) for fine, coarse in pairwise(widths))
+        self.deep = nn.Sequential(*(residual(widths[-1], widths[-1]) for _ in range(DEEP_BLOCKS - 1)))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Features of each stage."""
@@ -78,7 +71,7 @@ class Decoder(nn.Module):
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairwise(widths))
-        self.stages = nn.ModuleList(Residual(fine, fine) for fine in widths[:-1])
+        self.stages = nn.ModuleList(residual(fine, fine) for fine in widths[:-1])
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """From the coarsest stage to the finest."""
@@ -101,8 +94,8 @@ class MultiViewNet(nn.Module):
         width = settings.widths[0]
         self.encoder = Encoder(len(settings.attenuation_ranges), settings.widths)
         self.decoder = Decoder(settings.widths)
-        self.heat_head = nn.Sequential(normalised(width, width), nn.ReLU(), nn.Conv2d(width, 4, 1), nn.PixelShuffle(2))
-        self.level_head = nn.Sequential(Residual(width, 2 * width), nn.Conv2d(2 * width, LEVELS, 1))
+        self.heat_head = nn.Sequential(convolution(width, width), nn.ReLU(), nn.Conv2d(width, 4, 1), nn.PixelShuffle(2))
+        self.level_head = nn.Sequential(residual(width, 2 * width), nn.Conv2d(2 * width, LEVELS, 1))
         # rare positives: start near the background, or the first steps only unlearn a grey map
         nn.init.constant_(self.heat_head[2].bias, -3.0)
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from ..metadata import with_tuples
+from ..metadata import Settings
 
 
 @dataclass(frozen=True)
-class MultiViewSettings:
+class MultiViewSettings(Settings):
     """Travels in the metadata of the weight file.
 
     spacing_mm: voxels of the volume window that is projected.  window_zyx: its size in voxels.
     views: number of projections, equally spaced over 360 degrees, the first one antero-posterior.
-    source_axis_mm, axis_detector_mm: from the source to the axis of the orbit, and from there to the detector.
+    source_axis_mm, axis_detector_mm: from the source to the axis of the orbit, and from there to the detector.  The
+    second changes no image, as pixels are measured at the axis: it only tells how large they are on the detector.
     image_hw: pixels of a projection; rows go from cranial to caudal, columns as `geometry.Views` says.
-    pixel_mm: at the axis of the orbit; on the detector it is larger by the magnification.
+    pixel_mm: at the axis of the orbit; on the detector it is `detector_pixel_mm`.
     attenuation_ranges: one image channel per HU range, which maps to an attenuation of 0..1: all tissue, bone.
     widths: channels of the encoder at 1/2, 1/4, 1/8, ... of the image.
     heat_sigma_mm, square_mm: width of a centroid in the heat map, side of the square that is named; at the axis.
@@ -41,20 +40,10 @@ class MultiViewSettings:
     score_calibration: tuple[float, float] = (1.0, 0.0)
     level_temperature: float = 1.0
 
-    @classmethod
-    def from_metadata(cls, values: Mapping[str, Any]) -> MultiViewSettings:
-        """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
-        sizes, later = ("window_zyx", "image_hw", "widths", "score_calibration"), ("score_calibration",)
-        return cls(**with_tuples(values, sizes, ranges=("attenuation_ranges",), optional=later))
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
     @property
-    def magnification(self) -> float:
-        """How much larger a thing at the axis of the orbit is on the detector."""
-        return (self.source_axis_mm + self.axis_detector_mm) / self.source_axis_mm
+    def detector_pixel_mm(self) -> float:
+        """Pixels where the detector is; larger than at the axis of the orbit by the magnification."""
+        return self.pixel_mm * (self.source_axis_mm + self.axis_detector_mm) / self.source_axis_mm
 
 
 def paper() -> MultiViewSettings:

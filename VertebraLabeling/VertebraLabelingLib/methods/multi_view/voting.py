@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from .geometry import Views
 from .matching import seen_in
-from .order import best_order
 
 Floats = NDArray[np.float64]
 
@@ -29,9 +28,11 @@ def read_levels(levels: NDArray[np.float32], views: Views, points_zyx_mm: Floats
 
 
 def view_weights(probabilities: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """(K,) in 0..1: how much like a sequence of levels a view's names are, 1 - its sequence loss.
+    """(K,): how much like a sequence of levels a view's names are, 1 - its Sequence Loss, as in eq. (6).
 
-    probabilities: (K, n, levels) of points from cranial to caudal.  seen: (K, n).  A view that sees nothing weighs 0.
+    From 0 to 1 + 0.25 / n, see `sequence_loss`; not divided by their sum, `vote` does that for the views that see a
+    point.  probabilities: (K, n, levels) of points from cranial to caudal.  seen: (K, n).  A view that sees nothing
+    weighs 0.
     """
     if not seen.any():
         return np.zeros(len(seen))
@@ -54,22 +55,27 @@ def vote(probabilities: Floats, weights: Floats, seen: NDArray[np.bool_] | Float
     return np.divide(voted, total, out=np.full_like(voted, 1 / levels), where=total > 0)
 
 
-def best_view(probabilities: Floats, weights: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """(n, levels): what the view of the greatest weight says among those that see a point; what voting replaces."""
-    views, points, levels = probabilities.shape
-    if points == 0:
-        return np.empty((0, levels))
-    chosen = np.where(seen, weights[:, None], -1.0).argmax(0)
-    return vote(probabilities, np.ones(views), seen & (np.arange(views)[:, None] == chosen))
+def bagged(probabilities: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """(n, levels): share of the views that see a point which find each level the most likely; uniform if none does.
+
+    So the level that most views say is the most likely, as in the rows without voting of the paper's Table 2.  The
+    paper says nothing of ties; here the more cranial level comes first.
+    """
+    levels = np.arange(probabilities.shape[2])
+    said = (probabilities.argmax(2)[..., None] == levels).astype(float)
+    return vote(said, np.ones(len(seen)), seen)
 
 
 def consecutive(probabilities: Floats) -> NDArray[np.int64]:
-    """Levels (n,) that follow each other without gap and end where the best order ends; -1 above the first level.
+    """Levels (n,) that rise by one from point to point and end where the best order ends; -1 above the first level.
 
-    probabilities: (n, levels) of points from cranial to caudal.
+    probabilities: (n, levels) of points from cranial to caudal.  The paper's correction: the level of the greatest
+    OPT[n, j] of eq. (1) is the last one, and the diagonal that leads there names the others.
     """
-    count = len(probabilities)
-    if count == 0:
-        return np.zeros(0, np.int64)
-    levels = best_order(probabilities)[-1] - np.arange(count)[::-1]
-    return np.maximum(levels, -1)
+    import torch
+
+    from .sequence_loss import sequence_scores
+
+    rows = torch.from_numpy(probabilities)[None]
+    last = int(sequence_scores(rows, torch.ones(rows.shape[:2], dtype=torch.bool)).numpy().argmax())
+    return np.maximum(last - np.arange(len(probabilities), dtype=np.int64)[::-1], -1)

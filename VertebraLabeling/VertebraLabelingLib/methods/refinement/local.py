@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,23 +61,27 @@ class LocalStage:
         return found if near and self.limits.convinced(voted) else position
 
 
-Around = Callable[[LocalStage, Floats], Piece]
-"""The piece of an image around a position (d,) that a stage wants to see."""
+class Surroundings(Protocol):
+    """An image around whose points one can look; positions in its frame."""
+
+    def around(self, position: Floats, settings: RefinementSettings) -> Piece:
+        """The window with a position (d,) in its middle."""
+        ...
+
+    def contains(self, position: Floats) -> NDArray[np.bool_]:
+        """Whether positions (..., d) lie within the borders of the image."""
+        ...
 
 
 def moved_points(
-    stages: Sequence[LocalStage],
-    around: Around,
-    positions: Floats,
-    contains: Callable[[Floats], NDArray[np.bool_]],
-    progress: Progress = silent,
+    stages: Sequence[LocalStage], image: Surroundings, positions: Floats, progress: Progress = silent
 ) -> Floats:
     """Better positions (n, d), each by its own stage; doubtful ones, and those outside the image, stay as they are."""
     moved = np.array(positions, float)
     for n, (stage, position) in enumerate(zip(stages, positions, strict=True)):
         progress("refining", n / len(positions))
-        found = stage.moved(around(stage, position), position)
-        if contains(found):
+        found = stage.moved(image.around(position, stage.settings), position)
+        if image.contains(found):
             moved[n] = found
     return moved
 

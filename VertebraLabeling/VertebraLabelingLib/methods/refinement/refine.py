@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from ...core.labelling import Labelling, positions_of
 from ...core.progress import Progress, silent
 from ...core.scan import Scan
-from ...engines.network import Network, load_network
-from ...engines.weights import Weights, fitting, load_model
-from ..displacement.patches import Piece
+from ...engines.network import Network
+from ...engines.weights import Weights, load_model
+from ..loading import ready
 from .local import LocalStage, kept_apart, moved_points
 from .settings import RefinementSettings
-from .window import window_around
+from .window import ScanAround
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,27 +50,17 @@ class Refinement:
         positions_lps_mm: Floats,
         progress: Progress = silent,
         movable: Sequence[bool] | None = None,
-        may_meet: bool = False,
     ) -> Floats:
         """Better positions (n, 3) LPS mm of body centroids in a scan of any grid; doubtful ones stay as they are.
 
-        movable: n times whether that point may move; None for all.  may_meet: the points are candidates, of which
-        several may mean the same vertebra; otherwise none comes much closer to another one.
+        So does one that would come much closer to another one.  movable: n times whether that point may move; None for
+        all.
         """
         before = np.array(positions_lps_mm, float)
         chosen = np.arange(len(before)) if movable is None else np.flatnonzero(movable)
-        stages = [self.stage] * len(chosen)
         refined = before.copy()
-        refined[chosen] = moved_points(
-            stages, lambda stage, p: piece_of(scan, stage, p), before[chosen], scan.geometry.contains_lps, progress
-        )
-        return refined if may_meet else kept_apart(before, refined, self.stage.limits.closest)
-
-
-def piece_of(scan: Scan, stage: LocalStage, position_lps_mm: Floats) -> Piece:
-    """What a stage sees around a position; its frame is LPS mm."""
-    hu, corner = window_around(scan, position_lps_mm, stage.settings)
-    return Piece(hu, lambda from_corner_zyx_mm: corner + from_corner_zyx_mm[..., ::-1])
+        refined[chosen] = moved_points([self.stage] * len(chosen), ScanAround(scan), before[chosen], progress)
+        return kept_apart(before, refined, self.stage.limits.closest)
 
 
 def load_shipped(device: str = "cpu", engine: str = "torch") -> Refinement:
@@ -81,10 +71,9 @@ def load_shipped(device: str = "cpu", engine: str = "torch") -> Refinement:
 def load(weights: Weights, device: str = "cpu", engine: str = "torch") -> Refinement:
     """The stage ready to run; ModelError when the weights do not fit the network."""
     weights.require_model("refinement")
-    with fitting(weights):
-        settings = RefinementSettings.from_metadata(weights.metadata["network"])
-    network = load_network(weights, build_network, engine, device)
-    return Refinement(network, settings, {"refinement": weights.sha256})
+    return Refinement(
+        *ready(weights, RefinementSettings, build_network, device, engine), {"refinement": weights.sha256}
+    )
 
 
 def build_network(metadata: Mapping[str, Any]) -> nn.Module:

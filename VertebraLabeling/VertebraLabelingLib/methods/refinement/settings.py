@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..displacement.settings import DisplacementSettings
-from ..metadata import with_tuples
+from ..metadata import Settings
 
 
 @dataclass(frozen=True)
-class RefinementSettings:
+class RefinementSettings(Settings):
     """Travels in the metadata of the weight file.
 
     spacing_mm: of the input grid.  window_zyx: input voxels; two numbers for landmarks in a plane.  hu_ranges: one
@@ -30,15 +28,6 @@ class RefinementSettings:
     blocks: int = 2
     presence_reach: float = 1.0
     hint_sigma_mm: float = 12.0
-
-    @classmethod
-    def from_metadata(cls, values: Mapping[str, Any]) -> RefinementSettings:
-        """Settings from plain JSON values; TypeError or KeyError when they do not fit."""
-        return cls(**with_tuples(values, sizes=("window_zyx", "widths"), ranges=("hu_ranges",)))
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
     @property
     def network(self) -> DisplacementSettings:

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.prepare import AIR_HU, prepare
 from ...core.scan import Scan
 from ...core.windows import crop
+from ..displacement.patches import Piece
 from .settings import RefinementSettings
 
 MARGIN_VOXELS = 2
 """Around what is resampled, because blocks that the end of an array cuts are left out."""
+
+
+@dataclass(frozen=True)
+class ScanAround:
+    """A scan on any grid as `local.Surroundings`; its frame is LPS mm."""
+
+    scan: Scan
+
+    def around(self, position_lps_mm: NDArray[np.float64], settings: RefinementSettings) -> Piece:
+        """See `window_around`."""
+        hu, corner = window_around(self.scan, position_lps_mm, settings)
+        return Piece(hu, lambda from_corner_zyx_mm: corner + from_corner_zyx_mm[..., ::-1])
+
+    def contains(self, position_lps_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether positions (..., 3) lie in the scan."""
+        return self.scan.geometry.contains_lps(position_lps_mm)
 
 
 def window_around(

@@ -12,13 +12,12 @@ from ...core.doubles import merge_doubles
 from ...core.geometry import Geometry
 from ...core.labelling import Evidence
 from ...core.mosaic import Mosaic
-from ...core.prepare import AIR_HU
 from ...core.progress import Progress
 from ...core.scan import Scan
-from ...core.windows import crop
 from ...engines.network import Network
+from ..both_sides import Maps, seen_from_both_sides
 from ..intensity import normalise
-from ..placement import window_starts
+from ..placement import walk, window_starts
 from .reading import Read, find_sites, read_levels
 from .settings import SitesSettings
 
@@ -66,9 +65,8 @@ def look_along(
     starts = _starts(grid.geometry, curve_lps_mm, settings)
     mosaic = Mosaic(starts // 2, tuple(n // 2 for n in settings.window_zyx), channels=2)
     reads = []
-    for n, start in enumerate(starts):
-        progress("labelling", n / len(starts))
-        image = normalise(crop(grid.hu, start, settings.window_zyx, AIR_HU), settings.hu_ranges)[None]
+    for (start,), hu in walk(grid.hu, starts, settings.window_zyx, progress):
+        image = normalise(hu, settings.hu_ranges)
         maps = _both_sides(network, image) if mirror else network(image)
         mosaic.add(start // 2, np.concatenate([expit(maps["centre"]), maps["integral"]]))
         reads.append(Read(start * settings.spacing_mm, maps["levels"][0]))
@@ -84,7 +82,7 @@ def _starts(geometry: Geometry, curve_lps_mm: NDArray[np.float64], settings: Sit
     return window_starts(geometry, settings.window_zyx, stride, curve_lps_mm) // 2 * 2
 
 
-def _both_sides(network: Network, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+def _both_sides(network: Network, image: NDArray[np.float32]) -> Maps:
     """The mean of what the network says of a window and of its left-right mirror image."""
-    maps = network(np.concatenate([image, image[..., ::-1]]))
-    return {name: (maps[name][:1] + maps[name][1:, ..., ::-1]) / 2 for name in MAPS}
+    one, other = seen_from_both_sides(network, image)
+    return {name: (one[name] + other[name]) / 2 for name in MAPS}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.geometry import Points
 from ...core.labelling import Evidence
 from ...core.prepare import on_grid, prepare
 from ...core.progress import Progress, part
 from ...core.scan import Scan
 from ...core.tissue import in_tissue
-from ...engines.network import Network, load_network
-from ...engines.weights import Weights, fitting
-from ..corridor import Corridor, load_corridor, spine_curve
+from ...engines.network import Network
+from ...engines.weights import Weights
+from ..corridor import Corridor
+from ..loading import ready
 from .look import Look, look_along
 from .neck import box_around, find_neck, with_second_look
 from .settings import SitesSettings
@@ -28,6 +30,7 @@ class Sites:
     """The default method: one centre map, integral regression per site, level logits read at each site.
 
     network: gives `look.MAPS`, see `network.SitesOutput`.
+    spine_curve: prepared scan -> (m, 3) LPS mm along the spine; raises NothingFoundError where there is none.
     """
 
     name = "sites"
@@ -36,18 +39,18 @@ class Sites:
         self,
         network: Network,
         settings: SitesSettings,
-        corridor: Corridor,
-        weights_sha256: dict[str, str],
+        spine_curve: Callable[[Scan], Points],
+        weights_sha256: dict[str, str] | None = None,
         mirror: bool = True,
     ) -> None:
-        self._network, self._settings, self._corridor = network, settings, corridor
-        self._mirror = mirror
-        self.weights_sha256 = weights_sha256
+        self._network, self._settings = network, settings
+        self._spine_curve, self._mirror = spine_curve, mirror
+        self.weights_sha256 = weights_sha256 or {}
 
     def find(self, scan: Scan, progress: Progress) -> Evidence:
         """Candidates of a prepared scan; see `Method`."""
         progress("finding the spine", 0.0)
-        curve = spine_curve(scan, self._corridor)
+        curve = self._spine_curve(scan)
         settings = self._settings
         coarse = self._look(on_grid(scan, settings.spacing_mm), curve, part(progress, 0.05, 0.6))
         first = coarse.evidence()
@@ -63,13 +66,10 @@ class Sites:
         return look_along(self._network, grid, curve_lps_mm, self._settings, self._mirror, progress)
 
 
-def load(weights: Weights, corridor: Weights | Corridor, device: str, config: str, engine: str = "torch") -> Sites:
+def load(weights: Weights, corridor: Corridor, device: str, config: str, engine: str = "torch") -> Sites:
     """The method ready to run; it has one configuration.  ModelError when the weights do not fit the network."""
-    with fitting(weights):
-        settings = SitesSettings.from_metadata(weights.metadata["network"])
-    network = load_network(weights, build_network, engine, device)
-    hashes = {"sites": weights.sha256, "corridor": corridor.sha256}
-    return Sites(network, settings, load_corridor(corridor, device, engine), hashes)
+    network, settings = ready(weights, SitesSettings, build_network, device, engine)
+    return Sites(network, settings, corridor.spine_curve, {"sites": weights.sha256, "corridor": corridor.sha256})
 
 
 def build_network(metadata: Mapping[str, Any]) -> nn.Module:

@@ -1,7 +1,8 @@
 // Keys, dropped files and rows of the page; what they mean is decided in Python (workspace.py).
 (() => {
   const root = () => document.getElementById("vl");
-  const act = (...what) => root()?.dispatchEvent(new CustomEvent("act", { detail: what }));
+  const tell = (name, detail) => root()?.dispatchEvent(new CustomEvent(name, { detail }));
+  const act = (...what) => tell("act", what);
   const isTyping = (target) => target.closest("input[type=text], textarea, select, [role=alertdialog]");
   let anchor = 0;
   let underway = null; // the row to which keys have gone while the server has not said so yet
@@ -21,7 +22,7 @@
 
   document.addEventListener("click", (event) => {
     const row = event.target.closest(".point");
-    if (!row || event.target.matches("input")) return;
+    if (!row || event.target.matches("input") || event.detail > 1) return; // of a double click the first one counts
     const index = +row.dataset.row;
     if (event.shiftKey) act("select", span(anchor, index));
     else if (event.ctrlKey || event.metaKey) {
@@ -44,10 +45,59 @@
       return true;
     }
     underway = null;
+    if (event.key === "Enter" || event.key === "F2") { rename(rows()[shown()]); return true; }
     if (event.key === "Delete") { act("delete"); return true; }
     if (event.key === "l" || event.key === "L") { act("toggleLock"); return true; }
     return false;
   };
+
+  // ---- another name, typed into the table ----
+  const rename = (row) => row && tell("rename", row.dataset.key);
+  const renamed = (field, takes) => {
+    if (field.dataset.done) return;
+    field.dataset.done = "true";
+    const row = field.closest(".point");
+    const name = field.value.trim();
+    tell("rename", ""); // the field goes
+    if (takes && name && name !== row.dataset.name) act("rename", +row.dataset.row, name);
+  };
+  document.addEventListener("dblclick", (event) => rename(event.target.closest(".point .name")?.closest(".point")));
+  document.addEventListener("focusout", (event) => event.target.matches?.(".rename") && renamed(event.target, true));
+  document.addEventListener("input", (event) => {
+    const isChosen = event.inputType === "insertReplacementText" || !(event instanceof InputEvent); // from the list
+    if (!isChosen || !event.target.matches(".rename")) return;
+    renamed(event.target, true);
+    document.getElementById("points-table").focus();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (!event.target.matches?.(".rename") || !["Enter", "Escape"].includes(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const table = document.getElementById("points-table");
+    renamed(event.target, event.key === "Enter");
+    table.focus();
+  }, true);
+
+  // ---- a view that has the focus ----
+  const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+  const STEPS = { ArrowUp: 1, ArrowDown: -1, ArrowRight: 1, ArrowLeft: -1, PageUp: 5, PageDown: -5 };
+  const ZOOMS = { "+": 1, "=": 1, "-": -1 };
+  const inView = (event, { view, edges }) => {
+    if (event.ctrlKey || event.metaKey) return false;
+    if (event.altKey && edges && ARROWS.includes(event.key)) act("nudge", edges[ARROWS.indexOf(event.key)]);
+    else if (event.altKey) return false;
+    else if (event.key in STEPS) act("scroll", view, STEPS[event.key]);
+    else if (event.key in ZOOMS) act("zoom", view, ZOOMS[event.key]);
+    else return false;
+    return true;
+  };
+  // before the view itself, which would send the key to VTK
+  document.addEventListener("keydown", (event) => {
+    const view = event.target.closest?.("[data-view]");
+    if (!view || document.querySelector("[role=alertdialog]") || !inView(event, view.dataset)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }, true);
 
   const everywhere = (event) => {
     const command = event.ctrlKey || event.metaKey;
@@ -56,6 +106,8 @@
     else if (command && key === "arrowdown") act("shiftDown");
     else if (key === "y" || (command && event.shiftKey && key === "z")) act("redo");
     else if (key === "z") act("undo");
+    else if (key === "?") tell("keys", !document.querySelector(".keys"));
+    else if (key === "escape" && document.querySelector(".keys")) tell("keys", false);
     else return false;
     return true;
   };
@@ -111,8 +163,12 @@
 
   // ---- what follows the page: the marked row in sight, the focus in a dialog and back ----
   let before = null;
+  let focused = null;
   new MutationObserver(() => {
-    const question = document.querySelector("[data-autofocus]");
+    const field = document.querySelector("[data-autofocus=rename]");
+    if (field && field !== focused) { field.focus(); field.select(); }
+    focused = field;
+    const question = document.querySelector("[data-autofocus=question]");
     if (question && !document.activeElement?.closest("[role=alertdialog]")) {
       before = before ?? document.activeElement;
       question.focus();
