@@ -67,7 +67,7 @@ view: $(VIEW_STAMP) ## label and correct in the browser, without Slicer: make vi
 test: $(DEV_STAMP) ## the quick tests
 	$(VENV_PYTHON) -m pytest -m "not slow and not slicer and not gpu" $(ARGS)
 
-test-slow: $(DEV_STAMP) ## the slow tests
+test-slow: $(DEV_STAMP) ## the slow tests; with VERTEBRA_FUZZ_SEED=<number> in front other damaged files
 	$(VENV_PYTHON) -m pytest -m "slow and not slicer and not gpu" $(ARGS)
 
 test-slicer: $(SLICER_STAMP) ## the Slicer module's quick tests on a chosen slicer-core: make test-slicer [SLICER_CORE=5.12.4]

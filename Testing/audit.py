@@ -1,20 +1,22 @@
 """``make audit``: asks the advisory service of pip-audit about all packages: installed, of the module, of the viewer.
 
 Those of the Slicer module are listed in its requirements.txt; the viewer has an environment of its own, whose packages
-are resolved for the audit.  Exit code 1 for known holes.  Where the service is out of reach, or pip-audit is not
-installed, the audit is skipped with the reason and exit code 0, because a machine without a network can do nothing
-about it; in a GitHub workflow, where nobody would notice, a skip fails.
+are resolved for the audit.  Exit code 1 for known holes.  Where the service is out of reach or knows nothing, or
+pip-audit is not installed, the audit is skipped with the reason and exit code 0, because a machine without a network
+can do nothing about it; in a GitHub workflow, where nobody would notice, a skip fails.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,13 +25,12 @@ else:
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE_REQUIREMENTS = ROOT / "VertebraLabeling" / "Resources" / "requirements.txt"
-COMMAND = (sys.executable, "-m", "pip_audit", "--skip-editable", "--progress-spinner", "off")
+COMMAND = (sys.executable, "-m", "pip_audit", "--skip-editable", "--progress-spinner", "off", "--format", "json")
 NOT_INSTALLED = re.compile(r"No module named '?pip_audit")
 OUT_OF_REACH = re.compile(
     r"ConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Max retries exceeded|NameResolutionError|"
     r"Failed to establish a new connection|HTTPError: 5\d\d|ServiceError"
 )
-FOUND = re.compile(r"Found \d+ known vulnerabilit")
 Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
 
 
@@ -60,22 +61,38 @@ def view_requirements() -> list[str]:
 
 
 def audit(what: str, command: Sequence[str], run: Run) -> int:
-    """Exit code of one audit; prints what pip-audit says, or why there is none."""
+    """Exit code of one audit; prints the holes, or why there is no audit."""
     done = run(command)
-    said = done.stdout + done.stderr
-    reason = skip_reason(done.returncode, said)
-    if not reason:
-        print(f"packages {what}: {said}", end="")
-        return done.returncode
-    in_workflow = os.environ.get("GITHUB_ACTIONS") == "true"
-    print(f"{'::error::' if in_workflow else ''}audit of the packages {what} SKIPPED: {reason}")
-    return int(in_workflow)
+    packages = told(done.stdout)
+    reason = skip_reason(done.stdout + done.stderr, packages)
+    if reason:
+        in_workflow = os.environ.get("GITHUB_ACTIONS") == "true"
+        print(f"{'::error::' if in_workflow else ''}audit of the packages {what} SKIPPED: {reason}")
+        return int(in_workflow)
+    if not packages:
+        print(f"packages {what}: pip-audit failed\n{done.stdout}{done.stderr}", end="")
+        return done.returncode or 1
+    holes = [f"{p['name']} {p['version']}: {hole['id']}" for p in packages for hole in p.get("vulns", ())]
+    unknown = [p["name"] for p in packages if "vulns" not in p]
+    print(
+        f"packages {what}: {len(packages) - len(unknown)} audited, {len(holes)} known holes; not known to the service:"
+    )
+    print("\n".join([f"  {', '.join(unknown) or 'none'}", *holes]))
+    return done.returncode
 
 
-def skip_reason(code: int, said: str) -> str:
-    """Why there was no audit, "" when there was one."""
-    if code == 0 or FOUND.search(said):
-        return ""
+def told(said: str) -> list[dict[str, Any]]:
+    """The packages that pip-audit tells of: audited ones have "vulns", others a "skip_reason"; none when it failed."""
+    try:
+        return list(json.loads(said)["dependencies"])
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def skip_reason(said: str, packages: Sequence[Mapping[str, Any]]) -> str:
+    """Why there was no audit, "" when there was one or when pip-audit failed in another way."""
+    if packages:  # behind a mirror that has no advisories it still says that it found none
+        return "" if any("vulns" in p for p in packages) else "the advisory service knows none of them (a mirror?)"
     if NOT_INSTALLED.search(said):
         return "pip-audit is not installed and could not be fetched"
     return "the advisory service is out of reach" if OUT_OF_REACH.search(said) else ""

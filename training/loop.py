@@ -87,8 +87,8 @@ def train(
     start: initial weights (a checkpoint of the same network).  start_encoder: those of the encoder alone, from a
     checkpoint of any network with the same encoder.  resume: go on from the last checkpoint instead, with its
     optimiser, averaged weights, step count and time already used.  validation: cases of which a few fixed windows are
-    watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume, or when what is to
-    be resumed holds objects that would run code.
+    watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume, or when what
+    is to be resumed holds objects that would run code.
     """
     last = folder / LAST_CHECKPOINT
     _check(cases, validation, run, last if resume else None)

@@ -66,8 +66,8 @@ class WindowSettings:
 class Window:
     """hu: (z, y, x).  levels (n,) and points_mm (n, 3): all vertebrae of the case, also those outside the window.
 
-    beyond_mm (m, 3): where unlabelled ones may lie.  visible_z_mm, visible_plane: what the field of view leaves; None: the
-    whole plane.
+    beyond_mm (m, 3): where unlabelled ones may lie.  visible_z_mm, visible_plane: what the field of view leaves; None:
+    the whole plane.
     """
 
     hu: Tensor

@@ -25,8 +25,8 @@ class RunSettings:
     ema: decay of the averaged weights, 0 for none.  workers: processes that draw windows; threads: of torch.
     processes: data-parallel ones (Lightning DDP), each with its own windows; on a CPU one a core is the fastest.
     validate_every: steps between validations on `validate_windows` fixed windows, where there are cases for it.
-    fresh_phantoms: share of the windows that show a phantom made during the training, on the device that trains; 0: none
-    are made.
+    fresh_phantoms: share of the windows that show a phantom made during the training, on the device that trains; 0:
+    none are made.
     """
 
     minutes: float = 60.0

@@ -117,7 +117,7 @@ def make(desk: Desk, folder: Path) -> None:
 def drag_and_save(desk: Desk, camera: Camera) -> None:
     """L3 is put elsewhere, that is taken back, and the points are saved."""
     x, y = desk.on_screen("sagittal", "L3")
-    desk.drag("sagittal", "L3", *BY_PX, shown=lambda: camera.take("view-drag.png", (x + BY_PX[0], y + BY_PX[1])))
+    desk.drag("sagittal", "L3", *BY_PX, shown=lambda: camera.take(mouse_px=(x + BY_PX[0], y + BY_PX[1])))
     desk["undo"].click()
     desk.until(lambda state: not state["can_undo"], "the point where it was")
     desk["save-markups"].click()

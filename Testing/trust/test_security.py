@@ -280,15 +280,23 @@ def test_the_processes_of_a_batch_use_no_network_unless_a_scheduler_is_named(tmp
 # --- the audit of dependencies ----------------------------------------------------------------------------------------
 
 
+def told(*packages: dict) -> str:
+    return json.dumps({"dependencies": [{"name": "a", "version": "1"} | p for p in packages], "fixes": []})
+
+
+CLEAN, HOLED, UNKNOWN = {"vulns": []}, {"vulns": [{"id": "PYSEC-1"}]}, {"skip_reason": "not found on PyPI"}
+
+
 @pytest.mark.parametrize(
     ("code", "said", "exit_code", "skipped"),
     [
-        (0, "No known vulnerabilities found", 0, False),
-        (1, "Found 2 known vulnerabilities in 1 package", 1, False),
+        (0, told(CLEAN, UNKNOWN), 0, False),
+        (1, told(CLEAN, HOLED), 1, False),
+        (0, told(UNKNOWN, UNKNOWN), 0, True),
         (1, "requests.exceptions.ConnectionError: Max retries exceeded", 0, True),
         (1, "python: No module named pip_audit", 0, True),
         (1, "Traceback: some bug", 1, False),
-        (1, "Found 1 known vulnerability in 1 package\nConnectionError", 1, False),
+        (0, "", 1, False),
     ],
 )
 def test_the_audit_fails_for_holes_and_is_skipped_without_a_network(
@@ -298,7 +306,9 @@ def test_the_audit_fails_for_holes_and_is_skipped_without_a_network(
     for in_workflow, expected in (("", exit_code), ("true", 1 if skipped else exit_code)):
         monkeypatch.setenv("GITHUB_ACTIONS", in_workflow)
         assert audit.audit_all(lambda command: subprocess.CompletedProcess(command, code, said, "")) == expected
-        assert ("SKIPPED" in capsys.readouterr().out) is skipped
+        printed = capsys.readouterr().out
+        assert ("SKIPPED" in printed) is skipped
+        assert ("PYSEC-1" in printed) is ("PYSEC-1" in said)
 
 
 def test_the_audit_asks_about_the_environment_the_module_and_the_viewer():
@@ -307,9 +317,8 @@ def test_the_audit_asks_about_the_environment_the_module_and_the_viewer():
     def run(command):
         files = [Path(word).read_text(encoding="utf-8") for word in command if word.endswith(".txt")]
         asked.append(" ".join(files))
-        holes = "onnxruntime" in asked[-1] and "trame" not in asked[-1]
-        said = "Found 1 known vulnerability in 1 package" if holes else "No known vulnerabilities found"
-        return subprocess.CompletedProcess(command, int(holes), said, "")
+        is_module = "onnxruntime" in asked[-1] and "trame" not in asked[-1]
+        return subprocess.CompletedProcess(command, int(is_module), told(HOLED if is_module else CLEAN), "")
 
     assert audit.audit_all(run) == 1, "one hole of one list is enough"
     installed, module, viewer = asked

@@ -207,9 +207,7 @@ def test_the_reliability_table_counts_every_point_and_alternative() -> None:
         SequenceSettings(),
     )
     table = report.reliability_table({"made": (outcome,)})
-    points, alternatives = (
-        sum(int(cell) for cell in table.columns[n].cells if cell != "-") for n in (2, 5)
-    )
+    points, alternatives = (sum(int(cell) for cell in table.columns[n].cells if cell != "-") for n in (2, 5))
     assert points == len(point_calibration([outcome])[0]) > 0
     assert alternatives == len(alternative_calibration([outcome])[0]) > 0
     for shown in (report.results_table, report.certainty_table):
@@ -293,7 +291,7 @@ def test_spines_not_looked_at_are_of_other_patients(spines: list[Spine]) -> None
 @pytest.mark.slow
 @pytest.mark.shared
 def test_on_spines_kept_apart_the_decoder_beats_the_raw_argmax(shared_data: Path) -> None:
-    """And independent decoding.  Counting from the border of the regions is as good on whole spines, hence not asserted."""
+    """And independent decoding; counting from the border of the regions is as good on whole spines: not asserted."""
     fit, apart = fit_and_apart(read_spines(shared_data))
     sets = report.sample_sets(report.drawn(fit)[:400], apart, 40)
     whole, crops = (summary(report.judged_all(sets[f"regions: {name}"])) for name in ("whole spines", "crops of 3-8"))

@@ -126,6 +126,45 @@ def test_truncated_files_are_refused(tmp_path, suffix, lost_bytes):
         read_scan(path)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("given", [".hdr", ".img"])
+def test_a_pair_of_header_and_voxels_is_read_by_either(tmp_path, given, packed):
+    written(tmp_path / "a.hdr")
+    if packed:
+        data = tmp_path / "a.img"
+        (tmp_path / "a.img.gz").write_bytes(gzip.compress(data.read_bytes()))
+        data.unlink()
+        given = given.replace(".img", ".img.gz")
+    np.testing.assert_array_equal(read_scan(tmp_path / f"a{given}").hu, HU)
+
+
+def test_a_pair_without_all_its_voxels_is_refused(tmp_path):
+    path, data = written(tmp_path / "a.hdr"), tmp_path / "a.img"
+    data.write_bytes(data.read_bytes()[:-20])
+    with pytest.raises(InputError, match="cut short"):
+        read_scan(path)
+    data.unlink()
+    with pytest.raises(InputError, match=r"in 'a\.img', which is no file"):
+        read_scan(path)
+
+
+def test_what_is_no_number_in_a_pair_becomes_air_too(tmp_path):
+    array = HU.astype(np.float32)
+    array[0, 0, :3] = np.nan
+    scan = read_scan(written(tmp_path / "a.hdr", array))
+    np.testing.assert_array_equal(scan.hu[0, 0, :3], -1000)
+    assert scan.notes[0].startswith("3 voxels")
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_nifti_2_is_refused_by_its_name(tmp_path, order, pack):
+    path = tmp_path / ("a.nii" if pack is bytes else "a.nii.gz")
+    path.write_bytes(pack(struct.pack(f"{order}i8s", 540, b"n+2\0\r\n\x1a\n") + bytes(2000)))
+    with pytest.raises(InputError, match="NIfTI-2"):
+        read_scan(path)
+
+
 def test_gzip_of_several_members_is_read(tmp_path):
     data = written(tmp_path / "a.nii").read_bytes()
     path = tmp_path / "b.nii.gz"

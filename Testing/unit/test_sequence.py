@@ -459,7 +459,9 @@ def test_a_column_without_an_anchor_may_be_off_as_a_whole_and_lists_both_neighbo
     kept = [b.probability / a.probability for a, b in zip(sure.points, doubtful.points, strict=True)]
     assert kept == pytest.approx([0.5] * len(levels), abs=0.01)
     assert sorted(other.shift for other in doubtful.alternatives) == [-2, -1, 1, 2]
-    assert [other.probability for other in doubtful.alternatives] == pytest.approx([0.225, 0.225, 0.025, 0.025], abs=0.01)
+    assert [other.probability for other in doubtful.alternatives] == pytest.approx(
+        [0.225, 0.225, 0.025, 0.025], abs=0.01
+    )
 
 
 def test_the_doubt_of_columns_without_an_anchor_leaves_the_others_alone() -> None:
@@ -555,14 +557,3 @@ def test_the_labelling_follows_the_sum_of_all_paths_where_that_prefers_another_l
     assert _with_the_mass(path, levels, Paths()) is path
     levels[[0, 1, 2], [L.T5, L.T6, L.T7]] = [0.5, 0.55, 0.5]
     assert _with_the_mass(path, levels, Paths()) == [(1, L.T6)]
-
-
-def test_no_point_of_a_column_alone_has_a_likelier_name_than_its_own() -> None:
-    rng = np.random.default_rng(11)
-    for _ in range(20):
-        levels = spine_levels(L.T3, L.T8)
-        seen = evidence(column(levels, 1.0, rng), looks(levels, 0.02, offset=0.5))
-        steps = steps_along_spine(seen.positions_lps_mm, seen.scores)
-        belief = posterior(build_chain(seen.taken(steps.order), steps)).levels
-        for n, point in enumerate(decode(seen).points):
-            assert belief[n, point.level] >= 0.98 * belief[n].max()

@@ -117,16 +117,16 @@ def test_an_empty_map_has_no_sites() -> None:
 def test_sites_are_read_as_the_losses_read_them() -> None:
     """The networks learn from torch's versions of these two; inference computes them without torch."""
     torch = pytest.importorskip("torch")
-    from VertebraLabelingLib.methods.sites import network
+    from VertebraLabelingLib.methods.sites.heads import integral, level
 
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 4, (9, 8, 7)).astype(np.float32)
     seeds = np.array([[0, 0, 0], [4, 3, 3], [8, 7, 6], [1, 7, 2]])
-    learnt = network.integral_regression(torch.tensor(logits), torch.tensor(seeds), 10.0, 4.0)
+    learnt = integral.integral_regression(torch.tensor(logits), torch.tensor(seeds), 10.0, 4.0)
     np.testing.assert_allclose(expectations(logits, seeds, 10.0, 4.0), learnt, atol=1e-4)
     maps, extent = rng.normal(0, 4, (26, 9, 8, 7)).astype(np.float32), np.array([72.0, 64.0, 56.0])
     positions = rng.uniform(-0.2, 1.2, (40, 3)) * extent
-    learnt = network.read_at(*(torch.tensor(a, dtype=torch.float32) for a in (maps, positions, extent)))
+    learnt = level.read_at(*(torch.tensor(a, dtype=torch.float32) for a in (maps, positions, extent)))
     np.testing.assert_allclose(read_at(maps, positions, extent), learnt, atol=1e-4)
 
 

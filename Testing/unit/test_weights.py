@@ -141,6 +141,21 @@ def test_a_file_cut_short(file):
         load_weights(file)
 
 
+def test_compressed_arrays_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
+    """A few megabytes could become many gigabytes; what this program writes is not compressed."""
+    path = tmp_path / "w.npz"
+    np.savez_compressed(path, header=np.array(HEADER), w=np.zeros(100_000))
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(ModelError, match="not a weight file"):
+        load_weights(path)
+
+
+def test_a_file_larger_than_any_of_weights_is_not_read(file, monkeypatch):
+    monkeypatch.setattr(store, "LARGEST_FILE_BYTES", 100)
+    with pytest.raises(ModelError, match="larger"):
+        load_weights(file)
+
+
 def test_a_single_array_is_no_weight_file(tmp_path):
     np.save(tmp_path / "w.npy", np.zeros(3))
     with pytest.raises(ModelError, match="not a weight file"):
@@ -216,6 +231,8 @@ def test_a_shipped_file_that_is_gone(tmp_path, file):
         ("{", "damaged"),
         ('{"models": [{"id": "sites"}]}', "damaged"),
         ('{"models": [{"id": "sites", "file": "a", "sha256": "b", "graph": {}}]}', "damaged"),
+        ('{"models": [{"id": "sites", "file": 5, "sha256": "b"}]}', "damaged"),
+        ('{"models": ' + "[" * 100_000, "damaged"),
         ('{"models": []}', "No weights"),
     ],
 )

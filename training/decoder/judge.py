@@ -19,10 +19,11 @@ from .samples import UNKNOWN, Sample
 class Outcome:
     """One sample.
 
-    raw, independent, counted, ours: vertebrae named right.  probabilities, correct: of the decoder's points of which the
-    truth is known.  alternative_probabilities, alternative_correct: of its alternatives, right when all vertebrae of
-    which the truth is known are named as they say; empty where none is known.  wrong: how many of its true vertebrae it named wrong, of `named`.  listed: the truth is the labelling or an
-    alternative.  flagged: "level unsure".  doubted: alternatives sum up to the unsure mass, anchors aside.
+    raw, independent, counted, ours: vertebrae named right.  probabilities, correct: of the decoder's points of which
+    the truth is known.  alternative_probabilities, alternative_correct: of its alternatives, right when all vertebrae
+    of which the truth is known are named as they say; empty where none is known.  wrong: how many of its true vertebrae
+    it named wrong, of `named`.  listed: the truth is the labelling or an alternative.  flagged: "level unsure".
+    doubted: alternatives sum up to the unsure mass, anchors aside.
     """
 
     true_count: int

@@ -33,11 +33,11 @@ REGIONS = SequenceSettings(
 )
 """For the raw detections of the list, which are not our network's: their regions err nearly each for itself.
 
-The volume is that of `fit_detections`.  The other numbers were chosen on 360 spines to fit on and a crop of each, halves
-by patient, with the regions and spacings of the other half: sum of the two losses 0.545 nats; 0.594 with temperature
-1.3, confusion 0.02, 2 mm and 2e5 mm3, the settings before.  Temperatures of 1 to 1.3, confusions of 0.1 to 0.3 and positions of 3 to
-4 mm differ by 0.01.  No better: a factor for the proportion of chest to loins (spacings of the two vary against each
-other), other priors of T13 and L6, evidence blurred to the neighbours.
+The volume is that of `fit_detections`.  The other numbers were chosen on 360 spines to fit on and a crop of each, two
+halves by patient, each with the regions of the other: sum of the two losses 0.545 nats; 0.594 with the settings before
+(temperature 1.3, confusion 0.02, 2 mm, 2e5 mm3).  Temperatures of 1 to 1.3 and confusions of 0.1 to 0.2 differ by 0.01.
+No better: a factor for the proportion of chest to loins (their spacings vary against each other), other priors of the
+variants, evidence blurred to the neighbours.
 """
 
 LOOKED_AT = 150
@@ -86,10 +86,10 @@ def not_looked_at(apart: Sequence[Spine]) -> tuple[Spine, ...]:
 
 
 def sample_sets(fit: Sequence[Spine], apart: Sequence[Spine], at_most: int | None) -> SampleSets:
-    """Whole spines and crops with region evidence, of the first spines `not_looked_at`, and those never judged on.
+    """Whole spines and crops with region evidence, of the first spines `not_looked_at`; those never judged on again.
 
-    Spines with an L6 are few: all those kept apart are shown by themselves besides.  Chosen by their truth they tell how
-    many are named right, but nothing of calibration.
+    Spines with an L6 are few: all those kept apart are shown by themselves besides.  Chosen by their truth they tell
+    how many are named right, but nothing of calibration.
     """
     model = fit_regions(fit)
     chosen = not_looked_at(apart)[:at_most]

@@ -39,9 +39,9 @@ _SIGMAS = np.array([SIGMA_MM[level.region] for level in Level], np.float32)
 class SitesTask:
     """Centre map, integral regression per site, level at each site.
 
-    Of `network`, these are of the losses only.  column_weight: of `column_loss`.  sigma_per_spacing: width of the centre
-    map as a share of the distance to the neighbouring bodies in the window, so that it follows scale and magnification;
-    0 for `SIGMA_MM`.
+    Of `network`, these are of the losses only.  column_weight: of `column_loss`.  sigma_per_spacing: width of the
+    centre map as a share of the distance to the neighbouring bodies in the window, so that it follows scale and
+    magnification; 0 for `SIGMA_MM`.
     """
 
     model_id = "sites"
@@ -115,7 +115,8 @@ def centre_sigmas_mm(
 ) -> NDArray[np.float32]:
     """(n,) widths of the centre map at points (n, 3) of a column, cranio-caudal.
 
-    per_spacing: times the mean distance to the neighbours, within `SIGMA_RANGE_MM`; 0, or without a neighbour: by region.
+    per_spacing: times the mean distance to the neighbours, within `SIGMA_RANGE_MM`; 0, or without a neighbour: by
+    region.
     """
     if per_spacing == 0 or len(points_mm) < 2:
         return _SIGMAS[levels]

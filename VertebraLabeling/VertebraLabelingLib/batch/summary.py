@@ -26,7 +26,7 @@ COLUMNS = (
 class Outcome:
     """What became of a scan, in this run or an earlier one.
 
-    state: one of STATES.  exit_code: None while waiting.  values: what `state.told_by` the run record, and its seconds;
+    state: one of STATES.  exit_code: None while waiting.  values: `manifest.told_by` the run record, and its seconds;
     {} without one.  remark: what this run has to add.
     """
 

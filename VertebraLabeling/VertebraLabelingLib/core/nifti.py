@@ -57,16 +57,15 @@ def _beside(path: Path, stem: str, suffix: str) -> Path:
 
 
 def check_nifti(path: Path, data_bytes: int) -> None:
-    """InputError when the NIfTI file lacks voxels (the library would read zeros) or has no spacing (it would read 1 mm).
+    """InputError when the NIfTI file lacks voxels (the library would read zeros) or has no spacing (it would read 1).
 
     path: header and voxels in one file, or one of a pair.  data_bytes: size of the uncompressed voxels.
     """
     try:
         header = _header(path)
-        if not all(math.isfinite(mm) and mm > 0 for mm in header.spacing_mm):
-            raise InputError(
-                f"The voxel spacing in the header of {path} is {header.spacing_mm} mm; correct it or export the scan again."
-            )
+        spacing_mm = header.spacing_mm
+        if not all(math.isfinite(mm) and mm > 0 for mm in spacing_mm):
+            raise InputError(f"The voxel spacing of {path} is {spacing_mm} mm; correct it or export the scan again.")
         whole = _holds(pair_of(path)[1], header.offset_bytes + data_bytes)
     except (EOFError, gzip.BadGzipFile, zlib.error, struct.error):
         whole = False

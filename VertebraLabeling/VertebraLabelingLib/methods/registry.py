@@ -21,8 +21,8 @@ METHODS: dict[str, str] = {
     "needs PyTorch.",
     "global-to-local": "Noothout et al.: all patches vote where each level is, a local network refines that; "
     "a second opinion by other means.",
-    "ensemble": "All of these whose weights are installed, fused; when a wrong name costs more than waiting as long "
-    "as for all of them.",
+    "ensemble": "All of these whose weights are installed, fused: several networks behind every name, in the time of "
+    "all of them; on our scans as right as `sites`, not more.",
 }
 """Each method with one sentence on what it does and when to take it."""
 DEFAULT_METHOD = "sites"
@@ -35,7 +35,7 @@ PAPER_METHODS = ("integral-regression", "multi-view", "global-to-local")
 """Methods that have the configuration "paper"."""
 CONFIGS: dict[str, str] = {
     "default": "what works best",
-    "paper": "as the paper describes it, without the improvements of this project",
+    "paper": "our network with the paper's own fusion and naming, without the sequence decoder of this project",
 }
 _FURTHER_MODELS = {"global-to-local": ("refinement",)}
 """Weights that a method needs besides its own and those of the corridor."""
