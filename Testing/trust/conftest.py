@@ -97,7 +97,7 @@ def tried(terminalreporter: pytest.TerminalReporter) -> dict[str, Counter[str]]:
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
             path = Path(report.nodeid.partition("::")[0])
-            counts = dict(report.user_properties).get("counts")
+            counts = dict(getattr(report, "user_properties", ())).get("counts")  # a file that cannot be collected has none
             if counts is None and here not in path.parts:
                 continue
             found = Counter({"failed tests": int(outcome != "passed")})
