@@ -97,7 +97,8 @@ def tried(terminalreporter: pytest.TerminalReporter) -> dict[str, Counter[str]]:
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
             path = Path(report.nodeid.partition("::")[0])
-            counts = dict(getattr(report, "user_properties", ())).get("counts")  # a file that cannot be collected has none
+            # the report of a file that could not be collected has no properties
+            counts = dict(getattr(report, "user_properties", ())).get("counts")
             if counts is None and here not in path.parts:
                 continue
             found = Counter({"failed tests": int(outcome != "passed")})

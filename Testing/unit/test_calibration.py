@@ -22,7 +22,7 @@ from training.cases import Case
 from training.crops import CROP, WHOLE, Piece
 from training.decoder.samples import FALSE, UNKNOWN, Sample, regions_of
 from training.evidence import gathered, sample_of, truths
-from training.method_calibration import TEMPERATURES, fitted_temperature, judged_candidates
+from training.method_calibration import DOUBTS, TEMPERATURES, fitted_doubt, fitted_temperature, judged_candidates
 
 POINTS_ZYX = np.array([[90.0, 40.0, 30.0], [60.0, 40.0, 30.0]])
 GEOMETRY = Geometry((100, 50, 50), (2.0, 2.0, 2.0), (-50.0, -50.0, -100.0))
@@ -133,3 +133,24 @@ def test_names_that_are_right_are_believed_and_a_method_that_is_often_off_is_dou
 def test_without_a_vertebra_no_temperature_is_fitted() -> None:
     with pytest.raises(UsageError, match="no basis"):
         fitted_temperature([], (1.0, 0.0))
+
+
+def _unanchored(shift: int) -> Piece:
+    """A scan of T3 to T10, named as by `_named`."""
+    sample = _named(shift)
+    places = sample.evidence.positions_lps_mm
+    truth = tuple(LabelledPoint(Level(level), tuple(place)) for level, place in zip(sample.truth, places, strict=True))
+    box = Geometry((300, 50, 50), (2.0, 2.0, 2.0), (-50.0, -50.0, -400.0))
+    return Piece("a", "a", WHOLE, box, truth, sample.evidence)
+
+
+def test_columns_without_an_anchor_are_doubted_as_often_as_they_are_off() -> None:
+    right, _ = fitted_doubt([_unanchored(0)] * 4)
+    half, losses = fitted_doubt([_unanchored(0), _unanchored(1), _unanchored(-1), _unanchored(0)])
+    assert right == 0.0 and half == pytest.approx(0.5, abs=0.051) and losses.keys() == set(DOUBTS)
+    assert losses[half] < losses[0.0]
+
+
+def test_without_a_named_vertebra_no_doubt_is_fitted() -> None:
+    with pytest.raises(UsageError, match="no basis"):
+        fitted_doubt([piece(column([Level.T5]))])

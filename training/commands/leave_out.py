@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..crops import Piece
     from ..settings import Configuration
 
 CORRIDOR = Path(__file__).parents[1] / "configs" / "corridor.toml"
@@ -27,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--minutes", type=float, default=4.0, help="training of each fold")
     parser.add_argument("--base-steps", type=int, help="at most; for comparisons that do not hang on the machine")
     parser.add_argument("--steps", type=int, help="at most, of each fold")
+    parser.add_argument("--pieces", type=int, default=0, help="crops of each held-out scan, to measure certainty on")
     parser.set_defaults(run=run)
 
 
@@ -40,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from ..case_scores import judged
     from ..cases import read_cache
     from ..evaluation_report import markdown_report, rich_report
+    from ..evidence import gathered
     from ..leave_out import folds_by_patient, is_torso, method_of, run_base, run_fold, torso_to_learn
     from ..run_weights import weights_of_run
     from ..settings import read_configuration
@@ -55,12 +58,13 @@ def run(args: argparse.Namespace) -> int:
     corridor = load_corridor(weights_of_run(of_corridor, [found], found.with_name("weights.npz")), "cpu")
     base = run_base(_lasting(configuration, args.base_minutes, args.base_steps), cases, args.output / "base")
     of_fold = _lasting(configuration, args.minutes, args.steps)
-    held_out, val = [], []
+    held_out, val, pieces = [], [], []
     for number, fold in enumerate(folds):
         folder = args.output / f"fold-{number}"
         checkpoint = run_fold(of_fold, cases, fold, folder, base)
         method = method_of(configuration, checkpoint, corridor, torso_to_learn(cases, fold), folder)
         held_out += judged(method, fold)
+        pieces += gathered(folder / f"{args.pieces}-pieces.npz", method, fold, args.pieces) if args.pieces else []
         val += judged(method, [case for case in torso if case.split == "val"])
         print(f"fold {number}: without {', '.join(case.id for case in fold)}", flush=True)
     for title, results in (("held out", held_out), ("val, by every fold's network", val)):
@@ -68,7 +72,23 @@ def run(args: argparse.Namespace) -> int:
         Console().print(rich_report(results))
         with atomic_write(args.output / f"{title.split(',')[0].replace(' ', '-')}.md") as temporary:
             Path(temporary).write_text(markdown_report(results), encoding="utf-8")
+    if pieces:
+        _tell_certainty(pieces)
     return 0
+
+
+def _tell_certainty(pieces: list[Piece]) -> None:
+    """Print what the probabilities on strangers are worth, and which doubt of columns without an anchor fits them."""
+    from VertebraLabelingLib.core.sequence import DEFAULT_SETTINGS
+
+    from ..certainty import judge_all, summaries
+    from ..certainty_report import markdown_table
+    from ..method_calibration import fitted_doubt
+
+    print(markdown_table(summaries(judge_all(pieces, DEFAULT_SETTINGS))))
+    doubt, losses = fitted_doubt(pieces)
+    told = ", ".join(f"{value:g}: {loss:.3f}" for value, loss in losses.items())
+    print(f"unanchored_doubt that fits best: {doubt:g}; loss in nats a point: {told}")
 
 
 def _lasting(configuration: Configuration, minutes: float, steps: int | None) -> Configuration:
