@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scenes import add_volume, ijk_to_ras
 from session_support import Desk, add_points, scene_text
+from small_ct import VOXEL_MM, trunk_hu
 from VertebraLabelingLib.app.base_job import OUTPUT
 from VertebraLabelingLib.app.job import LabelJob
 
@@ -26,18 +27,12 @@ STAGES = (
     *(f"{verb} {name}" for verb in ("writing", "moving") for name in (OUTPUT, RECORD)),
 )
 PATIENCE_S = 120.0
-VOXEL_MM = 6.0
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX")
 
 
 def trunk(scene):
     """A CT that passes for one."""
-    sys.path.insert(0, str(TRUST))
-    try:
-        from trust_support import trunk_hu
-    finally:
-        sys.path.remove(str(TRUST))
     return add_volume(scene, trunk_hu(), ijk_to_ras(np.eye(3), (VOXEL_MM,) * 3, np.zeros(3)), name="Trunk")
 
 

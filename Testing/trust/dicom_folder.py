@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from trust_support import trunk_hu
+from small_ct import trunk_hu
 
 PATIENT = "Mustermann^Erika"
 THICKNESS_MM = 6.0

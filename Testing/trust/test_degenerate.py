@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from dicom_folder import THICKNESS_MM, element_changed, write_series
+from small_ct import trunk_hu
 from test_memory import SMALL_BASE_BYTES, peak_bytes
-from trust_support import cut, image_of, label, require_alike, resampled, scan_of, trunk_hu, turned, written
+from trust_support import cut, image_of, label, require_alike, resampled, scan_of, turned, written
 from VertebraLabelingLib.core.checks import check_ct
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.prepare import prepare

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from dicom_folder import write_series
 from dicom_objects import OBJECTS
+from small_ct import trunk_hu
 from test_dicom_frames import stacked, write_frames
-from trust_support import image_of, trunk_hu, written
+from trust_support import image_of, written
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.readers import read_scan
 

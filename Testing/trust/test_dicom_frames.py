@@ -9,7 +9,7 @@ import pytest
 from dicom_folder import THICKNESS_MM
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
-from trust_support import trunk_hu
+from small_ct import trunk_hu
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.readers import read_scan
 

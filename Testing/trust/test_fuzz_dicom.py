@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from small_ct import trunk_hu
 from test_dicom_frames import PLACES_MM, stacked, write_frames
-from trust_support import trunk_hu
 
 pytest.importorskip("resource", reason="memory is limited by means of POSIX")
 

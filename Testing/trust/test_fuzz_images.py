@@ -17,7 +17,8 @@ from bombs import gzipped, nifti_2_header, zlib_stream
 from fuzz_damage import changes, damaged
 from fuzzing import Worker, settled
 from hypothesis import given
-from trust_support import image_of, trunk_hu, written
+from small_ct import trunk_hu
+from trust_support import image_of, written
 
 pytest.importorskip("resource", reason="memory is limited by means of POSIX")
 

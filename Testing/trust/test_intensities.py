@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from trust_support import image_of, label, require_same, trunk_hu, written
+from small_ct import trunk_hu
+from trust_support import image_of, label, require_same, written
 from VertebraLabelingLib.core.checks import check_ct
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.prepare import prepare

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 from batch_fakes import is_whole, states
-from trust_support import image_of, trunk_hu, written
+from small_ct import trunk_hu
+from trust_support import image_of, written
 from VertebraLabelingLib.core.formats import read_points
 from VertebraLabelingLib.core.scan import geometry_of
 

@@ -13,7 +13,8 @@ import pytest
 import SimpleITK as sitk
 from phantoms import neck_phantom, small_phantom
 from scipy import ndimage
-from trust_support import image_of, label, trunk_hu, written, wrong_names
+from small_ct import trunk_hu
+from trust_support import image_of, label, written, wrong_names
 from VertebraLabelingLib.core.errors import InputError, NothingFoundError
 from VertebraLabelingLib.core.labelling import UNCERTAIN_BELOW
 from VertebraLabelingLib.core.scan import Scan

@@ -6,7 +6,8 @@ import json
 
 import pytest
 from dicom_folder import write_series
-from trust_support import OUTPUTS, image_of, label, trunk_hu, written
+from small_ct import trunk_hu
+from trust_support import OUTPUTS, image_of, label, written
 
 NAMES = {
     "spaces": "my scan  of today",

@@ -11,8 +11,9 @@ import pytest
 from batch_fakes import ProcessFakes, batch_args, states
 from dicom_folder import PATIENT, write_series
 from matplotlib.text import Text
+from small_ct import trunk_hu
 from test_dicom_frames import PLACES_MM, stacked, write_frames
-from trust_support import OUTPUTS, image_of, label, trunk_hu, written
+from trust_support import OUTPUTS, image_of, label, written
 from VertebraLabelingLib import predict
 from VertebraLabelingLib.batch import run
 

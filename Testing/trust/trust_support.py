@@ -42,16 +42,6 @@ def leave_out_networks() -> None:
     device.begin_import = lambda _: None
 
 
-def trunk_hu(shape_zyx: tuple[int, int, int] = (30, 24, 24), voxel_mm: float = 6.0) -> NDArray[np.int16]:
-    """A cylinder of soft tissue with a rim of fat and a column of bone, in air; slightly uneven."""
-    z, y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * voxel_mm for n in shape_zyx], indexing="ij")
-    radius = np.hypot(x, y)
-    hu = np.where(radius < 66, -90.0, -1000.0)
-    hu = np.where(radius < 54, 45.0, hu)
-    hu = np.where(np.hypot(x - 2, y + 5) < 17, 320.0, hu) + 10 * np.sin(x / 9 + y / 7 + z / 5)
-    return np.round(hu).astype(np.int16)
-
-
 def image_of(hu: NDArray, voxel_mm: Sequence[float] = (6.0, 6.0, 6.0)) -> sitk.Image:
     """A SimpleITK image with these numbers, as they are."""
     image = sitk.GetImageFromArray(hu)

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("greenlet", reason="greenlet is not installed (pip install '.[dev]')")
 import SimpleITK as sitk
 from session_support import FakeJob, drag, labels_of, result
+from small_ct import VOXEL_MM, trunk_hu
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.formats import write_points
 from VertebraLabelingLib.core.geometry import Geometry
@@ -35,10 +36,10 @@ def opened(workspace, path, within=None, name=""):
     return asyncio.run(Opener(workspace).open(path, within, name))
 
 
-def write_ct(path, tissue_hu=40):
-    hu = np.full((30, 30, 30), -1000, np.int16)
-    hu[5:25, 5:25, 5:25], hu[10:20, 12:18, 12:18] = tissue_hu, 700
-    sitk.WriteImage(sitk.GetImageFromArray(hu), str(path))
+def write_ct(path):
+    image = sitk.GetImageFromArray(trunk_hu())
+    image.SetSpacing([VOXEL_MM] * 3)
+    sitk.WriteImage(image, str(path))
     return path
 
 
@@ -91,7 +92,7 @@ def test_points_that_were_saved_are_opened_on_their_ct(workspace, name):
     FakeJob.made[-1].finish(result())
     workspace.poll()
     before = labels_of(workspace.session.points_node)
-    drag(workspace.session.points_node, 0)
+    drag(workspace.session.points_node, 0, (4.0, 5.0, 6.0))
     kind = {"x.mrk.json": "markups", "x.csv": "csv", "x_ctd.json": "verse"}[name]
     workspace.act("save", kind, "x")
     assert name in workspace.folder.listing().point_files

@@ -36,14 +36,14 @@ def desk(scene, tmp_path):
 
 def test_without_corrections_nothing_is_written(desk, tmp_path):
     assert rescue(desk) is None
-    drag(desk.session.points_node, 0)
+    drag(desk.session.points_node, 0, (4.0, 5.0, 6.0))
     desk.act("save", "markups", "mine")
     assert rescue(desk) is None
     assert [path.name for path in tmp_path.iterdir()] == ["mine.mrk.json"]
 
 
 def test_corrections_are_written_beside_what_is_there(desk, tmp_path):
-    drag(desk.session.points_node, 0)
+    drag(desk.session.points_node, 0, (4.0, 5.0, 6.0))
     expected = [point.position_lps_mm for point in desk.session.column]
     (tmp_path / "ct.unsaved.mrk.json").write_text("older")
     (tmp_path / "ct.unsaved-2.mrk.json").symlink_to(tmp_path.parent / "nowhere")
@@ -57,7 +57,7 @@ def test_corrections_are_written_beside_what_is_there(desk, tmp_path):
 
 
 def test_also_while_a_question_is_open(desk):
-    drag(desk.session.points_node, 0)
+    drag(desk.session.points_node, 0, (4.0, 5.0, 6.0))
     desk.open_scan(Scan(np.full(GRID.shape_zyx, 40, np.float32), GRID, "other.nii.gz"))
     assert desk.questions.text
     assert rescue(desk) is not None
@@ -80,7 +80,7 @@ def test_a_folder_that_cannot_be_written_is_no_end(desk, monkeypatch):
         export(path, *rest)
 
     monkeypatch.setattr(rescue_file, "export", refusing)
-    drag(desk.session.points_node, 0)
+    drag(desk.session.points_node, 0, (4.0, 5.0, 6.0))
     path = rescue(desk)
     try:
         assert path.parent != desk.folder.root
@@ -93,5 +93,5 @@ def test_a_folder_that_cannot_be_written_is_no_end(desk, monkeypatch):
 
 def test_a_name_that_is_no_file_name_is_replaced(desk, tmp_path):
     desk.session.input_volume.SetName(".")
-    drag(desk.session.points_node, 0)
+    drag(desk.session.points_node, 0, (4.0, 5.0, 6.0))
     assert rescue(desk) == tmp_path / "points.unsaved.mrk.json"

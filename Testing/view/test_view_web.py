@@ -6,7 +6,6 @@ import asyncio
 import tempfile
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 pytest.importorskip("aiohttp", reason="aiohttp, which comes with trame, is not installed")
@@ -14,6 +13,7 @@ pytest.importorskip("greenlet", reason="greenlet is not installed (pip install '
 import SimpleITK as sitk
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
+from small_ct import VOXEL_MM, trunk_hu
 from VertebraLabelingLib.view import web as web_file
 from VertebraLabelingLib.view.access import Access
 from VertebraLabelingLib.view.folder import Folder
@@ -278,10 +278,10 @@ def real_viewer(scene, tmp_path):
 
 
 def ct_files(folder, name):
-    hu = np.full((30, 30, 30), -1000, np.int16)
-    hu[5:25, 5:25, 5:25], hu[10:20, 12:18, 12:18] = 40, 700
+    image = sitk.GetImageFromArray(trunk_hu())
+    image.SetSpacing([VOXEL_MM] * 3)
     folder.mkdir()
-    sitk.WriteImage(sitk.GetImageFromArray(hu), str(folder / name), useCompression=name.endswith(".nhdr"))
+    sitk.WriteImage(image, str(folder / name), useCompression=name.endswith(".nhdr"))
     return [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
 
 
