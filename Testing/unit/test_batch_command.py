@@ -103,6 +103,19 @@ def events_until(process: subprocess.Popen, kind: str, count: int) -> list[dict]
     return events
 
 
+def killed_after(process: subprocess.Popen, kind: str) -> tuple[list[str], list[str]]:
+    """Kill a batch at the first event of a kind; the scans that it began, and those that it ended."""
+    events = events_until(process, kind, 1)
+    process.kill()
+    events += [json.loads(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+    assert process.wait() == -signal.SIGKILL
+    return named_by(events, "scan-started"), named_by(events, "scan-done", "scan-failed")
+
+
+def named_by(events: list[dict], *kinds: str) -> list[str]:
+    return [event["scan"] for event in events if event["event"] in kinds]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="kill -9")
 def test_a_run_over_seven_scans_that_is_killed_twice_resumes(phantom_file, tmp_path):
@@ -114,22 +127,18 @@ def test_a_run_over_seven_scans_that_is_killed_twice_resumes(phantom_file, tmp_p
     (source / "cut.nii.gz").write_bytes(phantom_file.read_bytes()[:5000])
     (source / "empty.nii.gz").write_bytes(b"")
     (source / "text.nrrd").write_text("no picture")
-    first = batch_process(source, output)
-    events_until(first, "scan-started", 2)
-    first.kill()
-    assert first.wait() == -signal.SIGKILL
-    second = batch_process(source, output)
-    started = [e["scan"] for e in events_until(second, "scan-started", 2) if e["event"] == "scan-started"]
-    assert started == ["b/d.nii.gz", "cut.nii.gz"], "the scan that was begun comes last"
-    while json.loads(second.stdout.readline()).get("stage") != "labelling":
-        assert second.poll() is None
-    second.kill()
-    second.wait()
+    scans = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
+    begun, ended = killed_after(batch_process(source, output), "scan-done")
+    assert ended and len(begun) > len(ended), "the next scan was read meanwhile"
+    second = killed_after(batch_process(source, output), "scan-failed")
+    assert second[0][0] not in begun, "scans that were begun come last"
+    begun, ended = {*begun, *second[0]}, {*ended, *second[1]}
     third = batch_process(source, output)
     events = [json.loads(line) for line in third.communicate(timeout=500)[0].splitlines()]
     assert third.returncode == 7
-    started = [e["scan"] for e in events if e["event"] == "scan-started"]
-    assert started == ["empty.nii.gz", "text.nrrd", "b/c.nii.gz", "e.nii.gz"]
+    started = named_by(events, "scan-started")
+    assert sorted(started) == sorted({*scans} - ended), "what ended is not done again, and nothing else is left out"
+    assert started == sorted(started, key=lambda scan: scan in begun), "scans that were begun come last"
     assert {row["scan"]: row["exit_code"] for row in rows(output)} == {
         "a.nii.gz": "0", "b/c.nii.gz": "0", "b/d.nii.gz": "0", "cut.nii.gz": "3", "e.nii.gz": "0",
         "empty.nii.gz": "3", "text.nrrd": "3",
