@@ -350,7 +350,7 @@ def test_torchrun_trains_with_two_processes_of_which_one_writes(tmp_path: Path) 
     files = [str(config), "--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "run")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, *command, *files], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+        [sys.executable, *command, *files], cwd=ROOT, env=environment, check=True, capture_output=True, encoding="utf-8"
     )
     assert "2 processes" in done.stderr, "Lightning's report of its distributed start"
     assert done.stdout.count(str(tmp_path / "run" / "last.ckpt")) == 1
