@@ -55,6 +55,11 @@ class Case:
     patient: str = ""
     spacing_zyx_mm: tuple[float, ...] = ()
 
+    @property
+    def person(self) -> str:
+        """The patient; where none was noted, the scan stands for one of its own."""
+        return self.patient or self.id
+
     def volume(self, spacing_mm: float) -> NDArray[np.int16]:
         """The voxels at 2, 4 or 8 mm (block averages), mapped from the cache."""
         return np.load(_volume_file(self.folder, self.id, spacing_mm), mmap_mode="r")

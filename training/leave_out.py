@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from VertebraLabelingLib.engines.weights import load_weights, save_weights
 from VertebraLabelingLib.methods.base import Method
 from VertebraLabelingLib.methods.corridor import Corridor
+from VertebraLabelingLib.methods.registry import method_of
 
 from .calibration import fitted
 from .cases import Case
@@ -37,7 +39,7 @@ def folds_by_patient(cases: Sequence[Case], count: int) -> list[list[Case]]:
     """The cases in `count` groups of about as many vertebrae, never one patient in two."""
     by_patient: dict[str, list[Case]] = {}
     for case in cases:
-        by_patient.setdefault(case.patient or case.id, []).append(case)
+        by_patient.setdefault(case.person, []).append(case)
     groups: list[list[Case]] = [[] for _ in range(min(count, len(by_patient)))]
     for patient in sorted(by_patient.values(), key=lambda group: (-_vertebrae(group), group[0].id)):
         min(groups, key=_vertebrae).extend(patient)
@@ -71,8 +73,8 @@ def torso_to_learn(cases: Sequence[Case], held_out: Sequence[Case]) -> list[Case
 
 def _without(cases: Sequence[Case], held_out: Sequence[Case]) -> list[Case]:
     """Neither `val` nor any scan of these patients."""
-    patients = {case.patient or case.id for case in held_out}
-    return [case for case in cases if case.split != "val" and (case.patient or case.id) not in patients]
+    patients = {case.person for case in held_out}
+    return [case for case in cases if case.split != "val" and case.person not in patients]
 
 
 def _trained(configuration: Configuration, cases: Sequence[Case], folder: Path, start: Path | None) -> Path:
@@ -84,19 +86,16 @@ def _trained(configuration: Configuration, cases: Sequence[Case], folder: Path, 
     return last
 
 
-def method_of(
+def fold_method(
     configuration: Configuration, checkpoint: Path, corridor: Corridor, learnt: Sequence[Case], folder: Path
 ) -> Method:
-    """The `sites` method with the network of a checkpoint, its scores calibrated on scans that it learnt from.
+    """The method with the network of a checkpoint, its scores calibrated on scans that it learnt from.
 
-    folder: for its weight file.
+    folder: for its weight files.
     """
-    from VertebraLabelingLib.methods.sites import load
-
-    raw = load(weights_of_run(configuration, [checkpoint], folder / "raw.npz"), corridor, "cpu", "default")
-    samples = [sample_of(piece) for piece in gathered(folder / "evidence.npz", raw, learnt, crops=0)]
-    calibration = list(fitted(*judged_candidates(samples)))
-    file = folder / "weights.npz"
-    return load(
-        weights_of_run(configuration, [checkpoint], file, score_calibration=calibration), corridor, "cpu", "default"
-    )
+    raw = weights_of_run(configuration, [checkpoint], folder / "raw.npz")
+    pieces = gathered(folder / "evidence.npz", method_of(raw, corridor=corridor), learnt, crops=0)
+    calibration = list(fitted(*judged_candidates([sample_of(piece) for piece in pieces])))
+    network = {**raw.metadata["network"], "score_calibration": calibration}
+    save_weights(folder / "weights.npz", raw.arrays, {**raw.metadata, "network": network})
+    return method_of(load_weights(folder / "weights.npz"), corridor=corridor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from VertebraLabelingLib.engines.weights import Weights, load_weights, save_weights
 
@@ -13,13 +12,13 @@ from .settings import Configuration
 from .tasks import make_task
 
 
-def weights_of_run(configuration: Configuration, checkpoints: Sequence[Path], file: Path, **settings: Any) -> Weights:
+def weights_of_run(configuration: Configuration, checkpoints: Sequence[Path], file: Path) -> Weights:
     """The mean of checkpoints, weight by weight, written to a file as fp16.
 
-    configuration: what they were trained with.  settings: of the network, over those of the configuration.
+    configuration: what they were trained with.
     """
     task = make_task(configuration.task, configuration.network, configuration.windows)
     network = task.build_network()
     load_averaged(network, *checkpoints)
-    save_weights(file, network.state_dict(), {"model": task.model_id, "network": {**task.metadata(), **settings}})
+    save_weights(file, network.state_dict(), {"model": task.model_id, "network": task.metadata()})
     return load_weights(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import SimpleITK as sitk
+from dicom_slice import write_slice
 from phantoms import small_phantom
 
 
@@ -19,12 +20,7 @@ def write_series(folder):
             "0008|0018": f"1.2.3.1.{number + 1}", "0020|0013": str(number + 1), "0020|0052": "1.2.3.0",
             "0020|0032": f"{x}\\{y}\\{z}", "0020|0037": "1\\0\\0\\0\\1\\0",
         }  # fmt: skip
-        for key, value in tags.items():
-            picture.SetMetaData(key, value)
-        writer = sitk.ImageFileWriter()
-        writer.KeepOriginalImageUIDOn()
-        writer.SetFileName(str(folder / f"IM{number:04d}.dcm"))
-        writer.Execute(picture)
+        write_slice(folder / f"IM{number:04d}.dcm", picture, tags)
     return sorted(folder.iterdir())
 
 

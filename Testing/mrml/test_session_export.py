@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
+from dicom_slice import write_slice
 from scenes import OBLIQUE, add_linear_transform, add_volume, ijk_to_ras
 from session_support import LUMBAR, add_points, desk
 from VertebraLabelingLib.app import volume
@@ -106,7 +107,7 @@ def test_formats_that_need_the_ct_say_so_without_it(desk, tmp_path, suffix):
 def series(tmp_path, desk, monkeypatch):
     """A DICOM series, known to the database, from which the volume of the session was loaded; its files by UID."""
     pytest.importorskip("highdicom", reason="needs highdicom")
-    files = {f"1.2.3.1.{n}": write_slice(tmp_path / f"ct{n}.dcm", n) for n in (1, 2, 3)}
+    files = {f"1.2.3.1.{n}": ct_slice(tmp_path / f"ct{n}.dcm", n) for n in (1, 2, 3)}
     monkeypatch.setattr(
         slicer, "dicomDatabase", SimpleNamespace(fileForInstance=lambda uid: files.get(uid, "")), raising=False
     )
@@ -115,20 +116,14 @@ def series(tmp_path, desk, monkeypatch):
     return files
 
 
-def write_slice(path, number):
+def ct_slice(path, number):
     image = sitk.GetImageFromArray(np.zeros((1, 4, 4), np.int16))
     tags = {
         "0008|0060": "CT", "0020|000e": "1.2.3.1", "0020|000d": "1.2.3", "0008|0018": f"1.2.3.1.{number}",
         "0020|0052": "1.2.3.9", "0010|0020": "P", "0020|0013": str(number), "0020|0032": f"0\\0\\{number}",
         "0020|0037": "1\\0\\0\\0\\1\\0", "0008|0008": "ORIGINAL\\PRIMARY\\AXIAL",
     }  # fmt: skip
-    for key, value in tags.items():
-        image.SetMetaData(key, value)
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    writer.SetFileName(str(path))
-    writer.Execute(image)
-    return str(path)
+    return str(write_slice(path, image, tags))
 
 
 def test_a_dicom_report_refers_to_the_series_of_the_volume(desk, series, tmp_path):

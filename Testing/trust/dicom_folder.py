@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from dicom_slice import write_slice
 from numpy.typing import NDArray
 from small_ct import trunk_hu
 
@@ -34,13 +35,7 @@ def _write_slice(path: Path, hu: NDArray[np.int16], number: int, tags: dict[str,
         "0020|0013": str(number + 1), "0020|0032": f"-70\\-60\\{-90 + THICKNESS_MM * number}",
         "0020|0052": "1.2.3.0", "0020|0037": "1\\0\\0\\0\\1\\0", "0028|1052": "-1024", "0028|1053": "1",
     }  # fmt: skip
-    for key, value in (usual | tags).items():
-        picture.SetMetaData(key, value)
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    writer.SetFileName(str(path))
-    writer.Execute(picture)
-    return path
+    return write_slice(path, picture, usual | tags)
 
 
 # --- elements as they stand in the file -------------------------------------------------------------------------------

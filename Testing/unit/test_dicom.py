@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dicom_slice import write_slice
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.readers import read_scan
 
@@ -54,12 +55,7 @@ def write_series(
             "0028|1053": "1",
             **(tags or {}),
         }
-        for key, value in values.items():
-            picture.SetMetaData(key, value)
-        writer = sitk.ImageFileWriter()
-        writer.KeepOriginalImageUIDOn()
-        writer.SetFileName(str(folder / f"{prefix}{number:03d}.dcm"))
-        writer.Execute(picture)
+        write_slice(folder / f"{prefix}{number:03d}.dcm", picture, values)
     return folder
 
 

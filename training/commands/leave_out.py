@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from ..cases import read_cache
     from ..evaluation_report import markdown_report, rich_report
     from ..evidence import gathered
-    from ..leave_out import folds_by_patient, is_torso, method_of, run_base, run_fold, torso_to_learn
+    from ..leave_out import fold_method, folds_by_patient, is_torso, run_base, run_fold, torso_to_learn
     from ..run_weights import weights_of_run
     from ..settings import read_configuration
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     for number, fold in enumerate(folds):
         folder = args.output / f"fold-{number}"
         checkpoint = run_fold(of_fold, cases, fold, folder, base)
-        method = method_of(configuration, checkpoint, corridor, torso_to_learn(cases, fold), folder)
+        method = fold_method(configuration, checkpoint, corridor, torso_to_learn(cases, fold), folder)
         held_out += judged(method, fold)
         pieces += gathered(folder / f"{args.pieces}-pieces.npz", method, fold, args.pieces) if args.pieces else []
         val += judged(method, [case for case in torso if case.split == "val"])

@@ -68,7 +68,7 @@ def timed_totals(use: Use, cases: Sequence[Case]) -> dict[str, Any]:
     failures = [failure(result) for result in results if not result.wholly_right]
     return {
         **totals(results),
-        "id_rate_interval": id_rate_interval(results, [case.patient or case.id for case in cases]),
+        "id_rate_interval": id_rate_interval(results, [case.person for case in cases]),
         "seconds_per_scan": seconds / len(cases),
         "failures": failures,
     }

@@ -37,7 +37,7 @@ def _splits_table(cases: Sequence[Case]) -> str:
     for split in sorted({case.split for case in cases}):
         of_split = [case for case in cases if case.split == split]
         negatives = sum(len(case.levels) == 0 for case in of_split)
-        patients = len({case.patient or case.id for case in of_split})
+        patients = len({case.person for case in of_split})
         vertebrae = sum(len(case.levels) for case in of_split)
         rows.append((split, len(of_split), patients, negatives, vertebrae, _spacing_range(of_split)))
     head = ("split", "scans", "patients", "without vertebra", "vertebrae", "voxel size of the scans (z, y, x) mm")

@@ -1,4 +1,4 @@
-"""Are things as frequent as their probability says: expected calibration error and its picture."""
+"""Are things as frequent as their probability says: expected calibration error, NaN for nothing, and its picture."""
 
 from __future__ import annotations
 
@@ -8,31 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.files import atomic_write
 
+from ..certainty import expected_calibration_error, reliability
+
 Array = NDArray[np.float64]
 
-BINS = 10
 PANELS_A_ROW = 5
 
 
 def calibration_error(probabilities: Array, correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error: mean gap of stated and observed frequency over ten equal bins, weighted by their
-    number (Naeini et al. 2015); NaN without any.
-    """
-    if not len(probabilities):
-        return float("nan")
-    counts, stated, observed = reliability(probabilities, correct)
-    used = counts > 0
-    return float(counts[used] @ np.abs(stated[used] - observed[used]) / counts.sum())
-
-
-def reliability(probabilities: Array, correct: NDArray[np.bool_]) -> tuple[NDArray[np.intp], Array, Array]:
-    """(10,) number, mean probability and share of right ones per bin; NaN in empty ones."""
-    index = np.minimum((probabilities * BINS).astype(np.intp), BINS - 1)
-    counts = np.bincount(index, minlength=BINS)
-    with np.errstate(invalid="ignore"):
-        stated = np.bincount(index, probabilities, BINS) / counts
-        observed = np.bincount(index, correct, BINS) / counts
-    return counts, stated, observed
+    """`certainty.expected_calibration_error`; NaN where there is nothing to judge by."""
+    error = expected_calibration_error(probabilities, correct)
+    return float("nan") if error is None else error
 
 
 def write_diagram(path: Path, series: dict[str, tuple[Array, NDArray[np.bool_]]]) -> None:
@@ -47,12 +33,12 @@ def write_diagram(path: Path, series: dict[str, tuple[Array, NDArray[np.bool_]]]
     for axes in panels[len(series) :]:
         axes.set_axis_off()
     for axes, (name, (probabilities, correct)) in zip(panels, series.items(), strict=False):
-        counts, stated, observed = reliability(probabilities, correct)
+        counts, stated, observed = reliability(probabilities, correct).T
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
         axes.plot(stated, observed, color="tab:blue", linewidth=1)
         axes.scatter(stated, observed, s=8 + 300 * counts / max(counts.sum(), 1), color="tab:blue", alpha=0.7)
         error = calibration_error(probabilities, correct)
-        axes.set(title=f"{name}\nECE {error:.3f}, n = {counts.sum()}", xlabel="stated probability", xlim=(0, 1.02))
+        axes.set(title=f"{name}\nECE {error:.3f}, n = {len(correct)}", xlabel="stated probability", xlim=(0, 1.02))
         axes.title.set_fontsize(9)
     panels[0].set(ylabel="share named right", ylim=(0, 1.02))
     with atomic_write(path) as temporary:

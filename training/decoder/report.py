@@ -13,6 +13,7 @@ from VertebraLabelingLib.core.name_levels import CertaintySettings
 from VertebraLabelingLib.core.sequence import DEFAULT_SETTINGS, SequenceSettings
 from VertebraLabelingLib.core.spine_priors import SCALE_SD, spacing_mm, successors
 
+from ..certainty import BINS, reliability
 from ..spines import Spine
 from .anatomy_fit import count_variants, fit_anatomy
 from .counted import counted_sample, read_evidence, write_evidence
@@ -20,7 +21,7 @@ from .detection_fit import fit_detections
 from .emission import fit_emission
 from .judge import Outcome, alternative_calibration, judged, point_calibration, summary
 from .region_evidence import fit_regions
-from .reliability import BINS, reliability, write_diagram
+from .reliability import write_diagram
 from .samples import Sample, crops, whole_samples
 
 SEED = 20
@@ -170,14 +171,14 @@ def reliability_table(outcomes: dict[str, tuple[Outcome, ...]]) -> Table:
     for name, each in outcomes.items():
         bins = [reliability(*found) for found in (point_calibration(each), alternative_calibration(each))]
         for n in range(BINS):
-            if any(counts[n] for counts, _, _ in bins):
-                cells = [cell for counts, mean, right in bins for cell in _bin_cells(counts[n], mean[n], right[n])]
+            if any(found[n, 0] for found in bins):
+                cells = [cell for found in bins for cell in _bin_cells(*found[n])]
                 table.add_row(name, f"{n / BINS:.1f} to {(n + 1) / BINS:.1f}", *cells)
     return table
 
 
-def _bin_cells(count: int, mean: float, right: float) -> tuple[str, str, str]:
-    return (str(count), f"{mean:.1%}", f"{right:.1%}") if count else ("-", "-", "-")
+def _bin_cells(count: float, mean: float, right: float) -> tuple[str, str, str]:
+    return (f"{count:.0f}", f"{mean:.1%}", f"{right:.1%}") if count else ("-", "-", "-")
 
 
 def fitting_sets(fit: Sequence[Spine], sets: SampleSets, count: int) -> SampleSets:

@@ -26,7 +26,8 @@ _FLOAT32_BYTES = 4
 _HEADER_BYTES = 1 << 16
 _LONGEST_FIELD_BYTES = 900
 _MOST_DIMENSIONS = 10
-_DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
+DEFLATED_SYNTAX = "1.2.840.10008.1.2.1.99"
+"""Transfer syntax of a DICOM file that is compressed as a whole (PS3.5, A.5)."""
 _MOST_INFLATED_BYTES = 1 << 29
 _PIECE_BYTES = 1 << 24
 _DIMENSIONS = re.compile(rb"^[ \t]*NDims[ \t]*[=:][ \t]*([+-]?\d{1,4000})", re.MULTILINE)
@@ -143,7 +144,7 @@ def check_deflated(path: Path) -> None:
     """
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
-        if _DEFLATED_SYNTAX not in head:
+        if DEFLATED_SYNTAX.encode() not in head:
             return
         file.seek(_end_of_meta(head))
         if _inflated_bytes(file) > _MOST_INFLATED_BYTES:

@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from .claims import check_deflated, check_grid, check_pixel_spacing
+from .claims import DEFLATED_SYNTAX, check_deflated, check_grid, check_pixel_spacing
 from .errors import InputError
 from .files import library_name
 
@@ -21,7 +21,6 @@ _SAME_AXES = 0.01
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _PIXEL_DATA_TAG = 0x7FE00010
 _UNSTATED = 0xFFFFFFFF
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 _MODALITY = 0x00080060
 _CT_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 """Classes of DICOM objects (PS3.4, B.5): CT slices, enhanced CT, and series turned into that."""
@@ -130,7 +129,7 @@ def _is_cut_short_behind_a_long_header(path: Path) -> bool:
         data, place = _elements(path, is_pixels)
     except Exception:  # of whatever kind, it is the damage of the header
         return True
-    if data.file_meta.get("TransferSyntaxUID") == _DEFLATED:  # whose reader notices
+    if data.file_meta.get("TransferSyntaxUID") == DEFLATED_SYNTAX:  # whose reader notices
         return False
     if not found:
         return True

@@ -5,7 +5,7 @@ The picture is grey; lines, dots and names are drawn over it by the page, so tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.correction.column_point import Column, ColumnPoint, Position, cranio_caudal
@@ -114,7 +114,8 @@ def _cropped(view: View, between_mm: tuple[float, float]) -> View:
     width = view.pixels.shape[1]
     first, last = (round(width * (mm - left) / (right - left)) for mm in between_mm)
     step_mm = (right - left) / width
-    return type(view)(view.pixels[:, first:last], (left + first * step_mm, left + last * step_mm, bottom, top))
+    extent_mm = (left + first * step_mm, left + last * step_mm, bottom, top)
+    return replace(view, pixels=view.pixels[:, first:last], extent_mm=extent_mm)
 
 
 def _panes(sagittal: View, coronal: View) -> tuple[Pane, Pane]:
