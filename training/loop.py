@@ -20,6 +20,7 @@ from lightning.pytorch.profilers import Profiler
 from torch import Tensor, nn
 from VertebraLabelingLib.core.errors import UsageError
 from VertebraLabelingLib.engines.device import tune_cpu
+from VertebraLabelingLib.engines.weights import load_weights
 
 from .callbacks import SaveAtTheEnd, ValidationPictures, progress_bar
 from .cases import Case
@@ -30,8 +31,9 @@ from .settings import RunSettings
 from .tasks import Sample, Task
 
 LAST_CHECKPOINT = "last.ckpt"
-ENCODER = "encoder."
-"""What the names of the weights of an encoder begin with."""
+NETWORK, ENCODER = "network.", "encoder."
+"""What the names of the weights of a network begin with in a checkpoint, and those of its encoder in the network."""
+WEIGHTS_SUFFIX = ".npz"
 
 
 class Training(lightning.LightningModule):
@@ -84,11 +86,11 @@ def train(
 ) -> Path:
     """Train and return the last checkpoint, `folder`/last.ckpt, which is also written every few minutes.
 
-    start: initial weights (a checkpoint of the same network).  start_encoder: those of the encoder alone, from a
-    checkpoint of any network with the same encoder.  resume: go on from the last checkpoint instead, with its
-    optimiser, averaged weights, step count and time already used.  validation: cases of which a few fixed windows are
-    watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume, or when what
-    is to be resumed holds objects that would run code.
+    start: initial weights (a checkpoint or weight file of the same network).  start_encoder: those of the encoder
+    alone, from a checkpoint of any network with the same encoder.  resume: go on from the last checkpoint instead,
+    with its optimiser, averaged weights, step count and time already used.  validation: cases of which a few fixed
+    windows are watched, never learnt from.  UsageError when there is nothing to learn from, to watch or to resume, or
+    when what is to be resumed holds objects that would run code.
     """
     last = folder / LAST_CHECKPOINT
     _check(cases, validation, run, last if resume else None)
@@ -196,17 +198,19 @@ def load_encoder(network: nn.Module, checkpoint: Path) -> None:
 
 
 def averaged_weights(*checkpoints: Path) -> dict[str, Tensor]:
-    """State dict of the network, the mean over the checkpoints.
+    """State dict of the network, the mean over the checkpoints; weight files (*.npz) do as well.
 
     Lightning stores the moving average as the `state_dict` of a checkpoint; that is what is read.
-    UsageError when a file is missing or no checkpoint.
+    UsageError when a file is missing or no checkpoint, ModelError of a weight file.
     """
     states = [_state(path) for path in checkpoints]
-    names = [name for name in states[0] if name.startswith("network.")]
-    return {name.removeprefix("network."): torch.stack([s[name] for s in states]).mean(0) for name in names}
+    names = [name for name in states[0] if name.startswith(NETWORK)]
+    return {name.removeprefix(NETWORK): torch.stack([s[name] for s in states]).mean(0) for name in names}
 
 
 def _state(path: Path) -> dict[str, Tensor]:
+    if path.suffix == WEIGHTS_SUFFIX:
+        return {f"{NETWORK}{name}": torch.from_numpy(array) for name, array in load_weights(path).arrays.items()}
     try:
         return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except OSError as error:

@@ -21,6 +21,7 @@ from .degrade import degraded
 from .implants import with_implants
 from .plane_view import PlaneView, draw_plane_view
 from .repose import Repose, draw_repose, read_poses
+from .scan_list import UNLABELLED
 
 LAST_FINE_LEVEL = Level.T4
 SEAM_MM = 6.0
@@ -67,7 +68,7 @@ class Window:
     """hu: (z, y, x).  levels (n,) and points_mm (n, 3): all vertebrae of the case, also those outside the window.
 
     beyond_mm (m, 3): where unlabelled ones may lie.  visible_z_mm, visible_plane: what the field of view leaves; None:
-    the whole plane.
+    the whole plane.  labelled: whether anybody has said where vertebrae are.
     """
 
     hu: Tensor
@@ -77,6 +78,7 @@ class Window:
     visible_z_mm: tuple[float, float]
     extent_zyx_mm: NDArray[np.float64]
     visible_plane: PlaneView | None = None
+    labelled: bool = True
 
     def present(self, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each point (n, 3) lies in the visible part of the window."""
@@ -121,7 +123,9 @@ def draw_window(case: Case, settings: WindowSettings, rng: np.random.Generator, 
     if rng.random() < settings.plane_view_probability:
         plane = draw_plane_view(settings.extent_zyx_mm[1:], rng)
         hu = plane.shown(hu, settings.spacing_mm)
-    return Window(degraded(hu, rng), levels, points, beyond, visible, settings.extent_zyx_mm, plane)
+    return Window(
+        degraded(hu, rng), levels, points, beyond, visible, settings.extent_zyx_mm, plane, case.split != UNLABELLED
+    )
 
 
 def _draw_pose(case: Case, settings: WindowSettings, rng: np.random.Generator) -> Repose | None:

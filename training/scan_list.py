@@ -9,6 +9,8 @@ from VertebraLabelingLib.core.errors import InputError
 
 COLUMNS = ("id", "split", "levels")
 WITH_FILES = (*COLUMNS, "file")
+UNLABELLED = "unlabelled"
+"""The split of scans whose vertebrae nobody has annotated; in training they teach only what teachers say of them."""
 
 
 def read_rows(scans: Path, columns: tuple[str, ...] = COLUMNS) -> list[dict[str, str]]:

@@ -52,8 +52,16 @@ class RunSettings:
     fresh_phantoms: float = 0.0
 
 
+@dataclass(frozen=True)
+class DistilSettings:
+    """teachers: weight files of the same task.  share: of the loss against their mean opinion, beside the truth."""
+
+    teachers: list[str]
+    share: float = 0.5
+
+
 class Configuration(BaseModel):
-    """Tables of the file.  `network` and `windows` override the defaults of the task."""
+    """Tables of the file.  `network` and `windows` override the defaults of the task; `distil` gives teachers."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,6 +77,7 @@ class Configuration(BaseModel):
     network: dict[str, Any] = Field(default_factory=dict)
     windows: dict[str, Any] = Field(default_factory=dict)
     run: RunSettings = RunSettings()
+    distil: DistilSettings | None = None
 
     @field_validator("network")
     @classmethod

@@ -63,11 +63,11 @@ def _judged(args: argparse.Namespace) -> Iterator[tuple[str, Path, Verdict]]:
     from VertebraLabelingLib.methods.registry import load_method
 
     from ..neck_labels import judge, look, read_masks
-    from ..scan_list import WITH_FILES, read_rows
+    from ..scan_list import UNLABELLED, WITH_FILES, read_rows
 
     method = load_method(args.method, args.model)
     first, step = args.part
-    rows = [row for row in read_rows(args.data / "scans.csv", WITH_FILES) if row["split"] == "unlabelled"]
+    rows = [row for row in read_rows(args.data / "scans.csv", WITH_FILES) if row["split"] == UNLABELLED]
     files = [(row["id"], args.data / row["file"]) for row in rows]
     with_masks = [(name, file, file.with_name(f"{name}_organs.nii.gz")) for name, file in files]
     for name, file, organs in [row for row in with_masks if row[2].exists()][first - 1 :: step]:

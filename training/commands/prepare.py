@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..cases import Case, Outcome
     from ..datasets.annotated import Annotated
 
-OWN_SPLITS = ("train", "val", "test", "phantom")
+OWN_SPLITS = ("train", "val", "test", "phantom", "unlabelled")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,6 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     extra.add_argument("--as", dest="split_as", default="pseudo", metavar="SPLIT", help="their split (default pseudo)")
     extra.add_argument("--weight", type=float, default=0.3, help="how often they are drawn (default 0.3)")
+    extra.add_argument(
+        "--unlabelled", action="store_true", help="cache those without points too: teachers say what they show"
+    )
     extra.add_argument("--replace", action="store_true", help="remove what that split has and DIR does not")
     parser.set_defaults(run=run)
 
@@ -111,3 +114,5 @@ def _items(args: argparse.Namespace) -> Iterator[Annotated]:
     yield from with_splits(read_dataset(args.data, args.format), args.val_share)
     if args.annotations:
         yield from listed.additional_items(args.data, args.annotations, args.split_as, args.weight)
+    if args.unlabelled:
+        yield from listed.items_without_points(args.data, args.annotations, args.weight)

@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--final", action="store_true", help="learn from split val too: only for weights on which nothing is chosen"
     )
     origin = parser.add_mutually_exclusive_group()
-    origin.add_argument("--start", type=Path, help="checkpoint of the same network to start from")
+    origin.add_argument("--start", type=Path, help="checkpoint or weight file of the same network")
     origin.add_argument("--start-encoder", type=Path, help="checkpoint of a pre-training to take the encoder from")
     origin.add_argument("--resume", action="store_true", help="go on with the run of --output where it was stopped")
     parser.add_argument("--minutes", type=float, help="overrides the configuration")
@@ -30,16 +30,25 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from lightning.pytorch.utilities import rank_zero_only
+    from VertebraLabelingLib.core.errors import UsageError
 
     from ..cases import read_cache
     from ..loop import train
+    from ..scan_list import UNLABELLED
     from ..settings import read_configuration
     from ..tasks import make_task
+    from ..tasks.distilled import with_teachers
 
     configuration = read_configuration(args.config)
     settings = replace(configuration.run, minutes=args.minutes) if args.minutes else configuration.run
     task = make_task(configuration.task, configuration.network, configuration.windows)
     learnt, watched = chosen_splits(args.splits, args.final)
+    if configuration.distil:
+        task = with_teachers(task, configuration.distil.teachers, configuration.distil.share)
+    elif UNLABELLED in learnt:
+        raise UsageError(
+            f"Nobody has annotated split {UNLABELLED}: it teaches only through [distil] of a configuration."
+        )
     cases, validation = read_cache(args.cache, learnt), read_cache(args.cache, watched)
     origin = {"start": args.start, "start_encoder": args.start_encoder, "resume": args.resume}
     last = train(task, cases, settings, args.output, validation=validation, **origin)

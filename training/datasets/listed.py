@@ -8,7 +8,7 @@ from pathlib import Path
 from VertebraLabelingLib.core.errors import InputError
 from VertebraLabelingLib.core.formats import read_points
 
-from ..scan_list import WITH_FILES, read_rows
+from ..scan_list import UNLABELLED, WITH_FILES, read_rows
 from .annotated import Annotated, Points, safe_id
 
 LIST = "scans.csv"
@@ -28,7 +28,7 @@ def items(folder: Path) -> Iterator[Annotated]:
     InputError when the list cannot be read.  Rows of the split "unlabelled" are left out.
     """
     for row in read_rows(folder / LIST, WITH_FILES):
-        if row["split"] != "unlabelled" and row["levels"]:
+        if row["split"] != UNLABELLED and row["levels"]:
             yield _item(folder, row, folder / "annotations" / f"{row['id']}.csv", row["split"], _weight(row))
 
 
@@ -37,12 +37,25 @@ def additional_items(folder: Path, annotations: Path, split: str, weight: float 
 
     A scan whose patient is held out elsewhere in the list cannot be read: it would show the network its exam.
     """
+    for row, held_out in _unlabelled(folder):
+        file = annotations / f"{row['id']}.csv"
+        if file.is_file():
+            yield _item(folder, row, file, split, weight, held_out)
+
+
+def items_without_points(folder: Path, annotations: Path | None = None, weight: float = 0.3) -> Iterator[Annotated]:
+    """Unlabelled rows for which there is no `annotations`/<id>.csv, as the split `UNLABELLED`; patients as above."""
+    for row, held_out in _unlabelled(folder):
+        file = (annotations or folder / "annotations") / f"{row['id']}.csv"
+        if not file.is_file():
+            yield _item(folder, {**row, "levels": "none"}, file, UNLABELLED, weight, held_out)
+
+
+def _unlabelled(folder: Path) -> Iterator[tuple[dict[str, str], bool]]:
+    """Each unlabelled row, and whether its patient is held out elsewhere in the list."""
     rows = read_rows(folder / LIST, WITH_FILES)
     held_out = {_patient(row) for row in rows if row["split"] in HELD_OUT}
-    for row in rows:
-        file = annotations / f"{row['id']}.csv"
-        if row["split"] == "unlabelled" and file.is_file():
-            yield _item(folder, row, file, split, weight, _patient(row) in held_out)
+    yield from ((row, _patient(row) in held_out) for row in rows if row["split"] == UNLABELLED)
 
 
 def _item(

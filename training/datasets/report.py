@@ -12,6 +12,7 @@ from VertebraLabelingLib.core.files import atomic_write
 
 from ..cases import Case, Outcome, read_cache
 from ..markdown import table_lines
+from ..scan_list import UNLABELLED
 
 REPORT = "report.md"
 
@@ -36,7 +37,7 @@ def _splits_table(cases: Sequence[Case]) -> str:
     rows = []
     for split in sorted({case.split for case in cases}):
         of_split = [case for case in cases if case.split == split]
-        negatives = sum(len(case.levels) == 0 for case in of_split)
+        negatives = "-" if split == UNLABELLED else sum(len(case.levels) == 0 for case in of_split)
         patients = len({case.person for case in of_split})
         vertebrae = sum(len(case.levels) for case in of_split)
         rows.append((split, len(of_split), patients, negatives, vertebrae, _spacing_range(of_split)))

@@ -71,7 +71,7 @@ class SitesTask:
         sigmas = centre_sigmas_mm(window.levels, window.points_mm, self.sigma_per_spacing)[present]
         target = centre_targets(torch.tensor(points), torch.tensor(sigmas), shape, spacing)
         ignored = np.concatenate([window.beyond_mm, doubtful])
-        weight = centre_weight(target, torch.tensor(ignored), IGNORED_RADIUS_MM, spacing)
+        weight = centre_weight(target, torch.tensor(ignored), IGNORED_RADIUS_MM, spacing) * window.labelled
         sites, channels = torch.zeros(MOST_SITES, 3), torch.full((MOST_SITES,), -1)
         sites[: len(points)] = torch.tensor(points[:MOST_SITES], dtype=torch.float32)
         channels[: len(points)] = torch.tensor(CHANNEL[levels[:MOST_SITES]])
@@ -80,7 +80,10 @@ class SitesTask:
 
     def loss(self, network: nn.Module, batch: Sample) -> dict[str, Tensor]:
         """Weighted sum of the centre, position (mm) and level losses."""
-        output: SitesOutput = network(batch["image"])
+        return self.losses(network, network(batch["image"]), batch)
+
+    def losses(self, network: nn.Module, output: SitesOutput, batch: Sample) -> dict[str, Tensor]:
+        """The same of what the network said of the batch; the network is asked for its column head only."""
         valid = batch["channels"] >= 0
         count = max(1, int(valid.sum()))
         centre = centre_loss(output.centre, batch["target"].float(), batch["weight"].float(), count)
