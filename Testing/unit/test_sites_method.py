@@ -17,7 +17,7 @@ from VertebraLabelingLib.methods.corridor import Corridor, curve_in_map
 from VertebraLabelingLib.methods.corridor.settings import CorridorSettings
 from VertebraLabelingLib.methods.level_evidence import all_levels
 from VertebraLabelingLib.methods.sites.method import Sites
-from VertebraLabelingLib.methods.sites.neck import box_around, find_neck
+from VertebraLabelingLib.methods.sites.neck import Neck, box_around, find_neck, with_second_look
 from VertebraLabelingLib.methods.sites.reading import expectations, find_sites, read_at
 from VertebraLabelingLib.methods.sites.settings import SitesSettings
 
@@ -194,6 +194,35 @@ def test_the_neck_is_where_neighbours_agree_that_it_is() -> None:
     assert neck is not None and (neck.low_mm, neck.high_mm) == (140.0, 200.0)
     assert find_neck(_evidence([100.0, 80.0], [Level.L1, Level.L2], [0.9, 0.9])) is None
     assert find_neck(_evidence([100.0], [Level.C3], [0.1])) is None
+
+
+def test_hips_that_look_like_a_neck_are_none() -> None:
+    trunk, hips = [Level.L1, Level.L2, Level.L3, Level.L4], [Level.C2, Level.C3, Level.C4, Level.C5]
+    heights = [200.0 - 20 * n for n in range(8)]
+    assert find_neck(_evidence(heights, trunk + hips, [0.9] * 8)) is None
+    skull = [Level.T6, Level.T6, Level.C1, Level.C2, Level.C3, Level.C4, Level.C5, Level.C6]
+    neck = find_neck(_evidence(heights, skull, [0.9] * 8))
+    assert neck is not None and (neck.low_mm, neck.high_mm) == (60.0, 160.0), (
+        "false sites of the skull lie above a neck"
+    )
+
+
+def test_the_second_look_takes_nothing_away_that_lies_outside_of_it() -> None:
+    first = _evidence(
+        [300.0, 280.0, 200.0, 180.0, 100.0], [Level.L1, Level.L2, Level.C3, Level.C4, Level.T6], [0.9] * 5
+    )
+    second = _evidence([310.0, 201.0, 90.0], [Level.C1, Level.C3, Level.T7], [0.8] * 3)
+
+    class Looked:
+        def evidence(self) -> Evidence:
+            return second
+
+        def levels_at(self, places: np.ndarray) -> np.ndarray:
+            return np.full((len(places), len(Level)), np.log(1 / len(Level)))
+
+    both = with_second_look(first, Looked(), Looked(), Neck(180.0, 200.0))
+    assert sorted(both.positions_lps_mm[:, 2]) == [100.0, 201.0, 280.0, 300.0]
+    assert both.level_log_probs[both.positions_lps_mm[:, 2] == 201.0].argmax() == Level.C3
 
 
 def test_the_box_around_a_curve_keeps_every_voxel_in_its_place() -> None:

@@ -17,6 +17,8 @@ LAST_LEVEL = Level.T2
 LEAST_SCORE = 0.3
 ABOVE_MM, BELOW_MM = 60.0, 30.0
 """How far beyond the neck's sites the second look goes: up to sites the first one missed, down to lean on the chest."""
+MOST_ABOVE = 2
+"""Nothing but false sites, of the skull, lies above the neck; below more sites than these it is a hip or the like."""
 HALF_STEP_MM = 8.0
 
 
@@ -32,6 +34,11 @@ class Neck:
         z = curve_lps_mm[:, 2]
         return curve_lps_mm[(z > self.low_mm - BELOW_MM) & (z < self.high_mm + ABOVE_MM)]
 
+    def holds(self, positions_lps_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(n,) whether candidates (n, 3) are for the second look to tell: from half a step below up to its end."""
+        z = positions_lps_mm[:, 2]
+        return (z >= self.low_mm - HALF_STEP_MM) & (z < self.high_mm + ABOVE_MM)
+
 
 def box_around(scan: Scan, curve_lps_mm: NDArray[np.float64], reach_zyx_mm: NDArray[np.float64]) -> Scan:
     """The part of a prepared scan (LPS axes) within reach of a curve (n, 3): fine voxels of the whole cost memory."""
@@ -43,24 +50,28 @@ def box_around(scan: Scan, curve_lps_mm: NDArray[np.float64], reach_zyx_mm: NDAr
 
 
 def find_neck(evidence: Evidence) -> Neck | None:
-    """Where the sites, judged each with its two neighbours, are rather C1 to `LAST_LEVEL` than lower; None: nowhere."""
+    """Where the uppermost sites, judged each with its two neighbours, are rather C1 to `LAST_LEVEL` than lower.
+
+    None: nowhere.
+    """
     likely = np.flatnonzero(evidence.scores > LEAST_SCORE)
     likely = likely[np.argsort(-evidence.positions_lps_mm[likely, 2])]
     if not len(likely):
         return None
     share = np.exp(evidence.level_log_probs[likely, : LAST_LEVEL + 1]).sum(1)
     with_neighbours = np.convolve(np.pad(share, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
-    heights = evidence.positions_lps_mm[likely[with_neighbours > 0.5], 2]
+    rather = with_neighbours > 0.5
+    on_top = np.cumsum(~rather) <= MOST_ABOVE
+    heights = evidence.positions_lps_mm[likely[rather & on_top], 2]
     return Neck(float(heights.min()), float(heights.max())) if len(heights) else None
 
 
 def with_second_look(first: Evidence, coarse: Look, fine: Look, neck: Neck) -> Evidence:
-    """The first look's candidates below the neck and the second one's from there up, named by the mean of both."""
-    border_mm = neck.low_mm - HALF_STEP_MM
+    """The second look's candidates of the neck, named by the mean of both looks, and the first one's elsewhere."""
     second = fine.evidence()
-    below, above = first.positions_lps_mm[:, 2] < border_mm, second.positions_lps_mm[:, 2] >= border_mm
-    places = second.positions_lps_mm[above]
-    mean = (second.level_log_probs[above] + coarse.levels_at(places)) / 2
-    levels = np.concatenate([first.level_log_probs[below], mean - np.log(np.exp(mean).sum(1, keepdims=True))])
-    positions = np.concatenate([first.positions_lps_mm[below], places])
-    return merge_doubles(Evidence(positions, levels, np.concatenate([first.scores[below], second.scores[above]])))
+    elsewhere, again = ~neck.holds(first.positions_lps_mm), neck.holds(second.positions_lps_mm)
+    places = second.positions_lps_mm[again]
+    mean = (second.level_log_probs[again] + coarse.levels_at(places)) / 2
+    levels = np.concatenate([first.level_log_probs[elsewhere], mean - np.log(np.exp(mean).sum(1, keepdims=True))])
+    positions = np.concatenate([first.positions_lps_mm[elsewhere], places])
+    return merge_doubles(Evidence(positions, levels, np.concatenate([first.scores[elsewhere], second.scores[again]])))
