@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from scipy.spatial import cKDTree
+from VertebraLabelingLib.core.errors import NothingFoundError
 from VertebraLabelingLib.engines.weights import load_weights, save_weights
 from VertebraLabelingLib.methods.base import Method
 from VertebraLabelingLib.methods.corridor import Corridor
 from VertebraLabelingLib.methods.registry import method_of
 
 from .calibration import fitted
+from .case_scores import scan_of
 from .cases import Case
 from .evidence import gathered, sample_of
 from .loop import LAST_CHECKPOINT, train
@@ -26,6 +29,8 @@ from .tasks import make_task
 
 FINISHED = "finished"
 """A file of this name tells a run that came to its end; checkpoints are written before."""
+NEAR_MM = 20.0
+"""Windows along a curve that runs this near show a vertebra well."""
 NECK_PREFIX = "neck-"
 """The head-neck planning scans; their 13 levels are plentiful and judged apart."""
 
@@ -84,6 +89,20 @@ def _trained(configuration: Configuration, cases: Sequence[Case], folder: Path, 
         last = train(task, cases, configuration.run, folder, start)
         finished.touch()
     return last
+
+
+def followed(corridor: Corridor, cases: Sequence[Case]) -> dict[str, tuple[int, int]]:
+    """By case, how many of its vertebrae lie within `NEAR_MM` of the curve that the corridor finds, of how many."""
+    return {case.id: (_near(corridor, case), len(case.levels)) for case in cases}
+
+
+def _near(corridor: Corridor, case: Case) -> int:
+    try:
+        curve_lps_mm = corridor.spine_curve(scan_of(case))
+    except NothingFoundError:
+        return 0
+    distances, _ = cKDTree(curve_lps_mm).query(case.points_zyx_mm[:, ::-1])
+    return int((distances < NEAR_MM).sum())
 
 
 def fold_method(

@@ -10,12 +10,13 @@ import pytest
 pytest.importorskip("torch")
 
 from VertebraLabelingLib.core.anatomy import Level
+from VertebraLabelingLib.core.errors import NothingFoundError
 from VertebraLabelingLib.core.labelling import Evidence
 
 from training import leave_out
 from training.case_scores import judged
 from training.cases import Case
-from training.leave_out import folds_by_patient, is_torso, run_base, run_fold, torso_to_learn
+from training.leave_out import folds_by_patient, followed, is_torso, run_base, run_fold, torso_to_learn
 from training.settings import Configuration
 
 
@@ -76,6 +77,18 @@ def test_nothing_learns_from_whom_it_is_judged_on(monkeypatch: pytest.MonkeyPatc
 
 def test_scores_are_calibrated_on_torso_scans_that_the_fold_learns() -> None:
     assert [case.id for case in torso_to_learn(CASES, [CASES[0]])] == ["b", "c"]
+
+
+def test_a_vertebra_is_followed_where_the_curve_of_the_corridor_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leave_out, "scan_of", lambda case: case.id)
+
+    class Straight:
+        def spine_curve(self, name: str) -> np.ndarray:
+            if name == "c":
+                raise NothingFoundError("nothing")
+            return np.array([[50.0, 60.0, z] for z in np.arange(95.0, 300.0, 8.0)])
+
+    assert followed(Straight(), [CASES[1], CASES[3]]) == {"a-2": (6, 8), "c": (0, 3)}  # at 68 and 46 mm it has ended
 
 
 def test_a_finished_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from VertebraLabelingLib.methods.corridor import Corridor
+
+    from ..cases import Case
     from ..crops import Piece
     from ..settings import Configuration
 
@@ -56,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     of_corridor = read_configuration(args.corridor)
     found = run_base(of_corridor, cases, args.output / "corridor")
     corridor = load_corridor(weights_of_run(of_corridor, [found], found.with_name("weights.npz")), "cpu")
+    _tell_corridor(corridor, torso)
     base = run_base(_lasting(configuration, args.base_minutes, args.base_steps), cases, args.output / "base")
     of_fold = _lasting(configuration, args.minutes, args.steps)
     held_out, val, pieces = [], [], []
@@ -75,6 +79,16 @@ def run(args: argparse.Namespace) -> int:
     if pieces:
         _tell_certainty(pieces)
     return 0
+
+
+def _tell_corridor(corridor: Corridor, torso: list[Case]) -> None:
+    """Print whether the corridor follows the spines of patients it does not know, which all else hangs on."""
+    from ..leave_out import NEAR_MM, followed
+
+    found = followed(corridor, torso)
+    near, count = (sum(column) for column in zip(*found.values(), strict=True))
+    left = ", ".join(f"{name} {a} of {b}" for name, (a, b) in found.items() if a < b)
+    print(f"corridor: {near} of {count} vertebrae within {NEAR_MM:g} mm of its curve; less than all: {left or 'none'}")
 
 
 def _tell_certainty(pieces: list[Piece]) -> None:
