@@ -16,8 +16,9 @@ from VertebraLabelingLib.engines.network import load_network, named_outputs
 from VertebraLabelingLib.engines.weights import load_model
 from VertebraLabelingLib.methods.sites.method import build_network
 
-PACKAGES = {**ENGINES, "openvino": "openvino"}
-"""Engine -> its package; OpenVINO is measured only, no run uses it."""
+BF16, OPENVINO = "torch in bf16", "openvino"
+PACKAGES = {**ENGINES, BF16: "torch", OPENVINO: "openvino"}
+"""Engine -> its package; the last two are measured only, no run uses them."""
 SETTINGS = {
     "torch, 1 thread": {"OMP_NUM_THREADS": "1"},
     "torch, 2 threads": {"OMP_NUM_THREADS": "2"},
@@ -37,7 +38,7 @@ def window_seconds(engine: str, forwards: int = 5) -> float:
     tune_cpu()
     depth, height, width = load_model("sites").metadata["network"]["window_zyx"]
     windows = np.random.default_rng(0).uniform(-1, 1, (2, 2, depth, height, width)).astype(np.float32)
-    forward = _openvino(windows) if engine == "openvino" else load_network(load_model("sites"), build_network, engine)
+    forward = OTHERS[engine](windows) if engine in OTHERS else load_network(load_model("sites"), build_network, engine)
     return min([_seconds(forward, windows) for _ in range(forwards + 1)][1:])
 
 
@@ -56,6 +57,19 @@ def _seconds(forward: Forward, windows: NDArray[np.float32]) -> float:
     return time.perf_counter() - start
 
 
+def _bf16(windows: NDArray[np.float32]) -> Forward:
+    """torch, which may take half of the bits where it thinks that it does no harm."""
+    import torch
+
+    network = load_network(load_model("sites"), build_network)
+
+    def forward(image: NDArray[np.float32]) -> object:
+        with torch.autocast("cpu", torch.bfloat16):
+            return network(image)
+
+    return forward
+
+
 def _openvino(windows: NDArray[np.float32]) -> Forward:
     """The network compiled by OpenVINO in float32, as the other engines compute."""
     import openvino
@@ -68,3 +82,7 @@ def _openvino(windows: NDArray[np.float32]) -> Forward:
     traced = torch.jit.trace(lambda image: tuple(named_outputs(module(image)).values()), torch.from_numpy(windows))
     model = openvino.convert_model(traced, example_input=torch.from_numpy(windows))
     return openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+OTHERS = {BF16: _bf16, OPENVINO: _openvino}
+"""What prepares the engines that no run uses."""

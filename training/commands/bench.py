@@ -1,4 +1,4 @@
-"""``python -m training bench``: a whole body from file to points against a plain U-Net, and a training step."""
+"""``python -m training bench``: a whole body from file to points against a plain U-Net, a training step, phantoms."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import multiprocessing
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,34 +17,43 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..bench import Measured, PipelineRun
+    from ..phantom_times import PhantomTimes
     from ..step_times import StepTimes
 
+PARTS = ("body", "training", "phantoms")
 TRAINED_CONFIG = Path(__file__).parents[1] / "configs" / "sites.toml"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The `bench` command."""
-    parser = subparsers.add_parser("bench", help="time and memory: a whole body against a plain U-Net, and training")
+    parser = subparsers.add_parser("bench", help="time: a whole body against a plain U-Net, training, phantoms")
+    parser.add_argument("--parts", choices=PARTS, nargs="+", default=PARTS, help="what to measure (default: all)")
     parser.add_argument("--ct", type=Path, help="this CT for the command line instead of the phantom of 512x512x600")
     parser.add_argument("--method", choices=METHODS, default=DEFAULT_METHOD)
     parser.add_argument("--config", choices=CONFIGS, default="default")
     parser.add_argument("--forwards", type=int, default=2, help="measured passes of the U-Net (default: 2)")
     parser.add_argument("--train-config", type=Path, default=TRAINED_CONFIG, help="configuration whose step is timed")
     parser.add_argument("--train-steps", type=int, default=10, help="measured training steps; 0 for none (default: 10)")
+    parser.add_argument("--phantoms", type=int, default=8, help="phantoms painted together; 0 for none (default: 8)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was measured and what was extrapolated: one table of a whole body, one of a training step."""
+    """Print what was measured and what was extrapolated: a table of a whole body, of a training step, of phantoms."""
     from rich.console import Console
 
+    from ..phantom_times import measure_phantoms
     from ..step_times import measure_training
 
     console = Console()
-    console.print(report(measure(args, console)))
-    if args.train_steps > 0:
+    if "body" in args.parts:
+        console.print(report(measure(args, console)))
+    if "training" in args.parts and args.train_steps > 0:
         console.print(f"Training {args.train_steps} steps of {args.train_config.name} on windows of a phantom ...")
         console.print(training_report(measure_training(args.train_config, args.train_steps)))
+    if "phantoms" in args.parts and args.phantoms > 0:
+        console.print(f"Making {args.phantoms} phantoms one by one and together ...")
+        console.print(phantom_report(measure_phantoms(args.phantoms)))
     return 0
 
 
@@ -104,7 +114,7 @@ def report(measured: Measured) -> Table:
     for engine, run in measured.by_engine.items():
         table.add_row(f"total with {engine}", _cost(run), "measured: the whole body again")
     for engine, seconds in measured.window_seconds.items():
-        table.add_row(f"a window with {engine}", f"{seconds:.2f} s", "measured: sites, both sides, fastest pass, fp32")
+        table.add_row(f"a window with {engine}", f"{seconds:.2f} s", "measured: sites, both sides, fastest pass")
     return table
 
 
@@ -125,6 +135,17 @@ def training_report(times: StepTimes) -> Table:
     table.add_section()
     drawing = f"{times.drawing_seconds:.3f} s"
     table.add_row("drawing its windows", drawing, "measured alone; a worker does it beside the step, batches ahead")
+    return table
+
+
+def phantom_report(measured: Sequence[PhantomTimes]) -> Table:
+    """The table of the phantoms: what one costs, by where and how many at a time they are painted."""
+    from rich.table import Table
+
+    table = Table("painted", "seconds a phantom", "operations a phantom", title="Fresh phantoms, on a coarse grid")
+    for times in measured:
+        how = f"{times.device}, {times.batch} together" if times.device else "NumPy"
+        table.add_row(how, f"{times.seconds:.2f}", f"{times.operations:.0f}" if times.device else "")
     return table
 
 

@@ -60,9 +60,9 @@ def _introduction(records: Sequence[Record]) -> list[str]:
         "`evaluate`, of all true vertebrae; mm: mean error of the identified; after shift: with the best shift of each "
         f"column, chosen with the truth; {INTERVAL}: by a bootstrap over patients, so it tells how much hangs on who "
         "they are and nothing of another training; where all is right it has no width, however few they are. Mean ± "
-        "standard deviation: over seeds of training. s a scan: from the prepared scan to names, networks in memory. "
-        "Body: the whole "
-        "command line on one phantom of 512x512x600 voxels, in a process of its own. "
+        "standard deviation: over seeds of training, in the tables of the parts alone; the shipped weights are of one "
+        "seed each. s a scan: from the prepared scan to names, networks in memory. Body: the whole command line on one "
+        "phantom of 512x512x600 voxels, in a process of its own. "
         f"Machine: {machines}.",
     ]
 
