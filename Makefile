@@ -32,7 +32,7 @@ VIEW_TEST_STAMP := $(VIEW_VENV)/.installed-test
 SAMPLE_CT := VertebraLabeling/Resources/SampleData/VertebraLabelingPhantom.nrrd
 
 .DEFAULT_GOAL := help
-.PHONY: help setup label view test test-slow test-slicer test-view lint audit bench screenshots clean
+.PHONY: help setup label view test test-slow test-gpu test-slicer test-view lint audit bench screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1@\2/' | column -t -s '@' 2>/dev/null \
@@ -72,6 +72,9 @@ test-slow: $(DEV_STAMP) ## the slow tests; with VERTEBRA_FUZZ_SEED=<number> in f
 
 test-slicer: $(SLICER_STAMP) ## the Slicer module's quick tests on a chosen slicer-core: make test-slicer [SLICER_CORE=5.12.4]
 	$(SLICER_PYTHON) -m pytest -m "not slow and not slicer and not gpu" Testing/mrml Testing/widget $(ARGS)
+
+test-gpu: $(DEV_STAMP) ## the tests that need a CUDA device; they are skipped without one
+	$(VENV_PYTHON) -m pytest -m "gpu and not slicer" $(ARGS)
 
 test-view: $(VIEW_TEST_STAMP) ## the browser tests, in headless Chromium (Debian: apt install chromium; else CHROMIUM=<path>)
 	@[ -n "$${CHROMIUM:-}" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null \
@@ -131,9 +134,9 @@ $(VIEW_STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "Python >= 3.10 is needed: make PYTHON=<path>"; exit 1; }
 	$(PYTHON) -m venv $(VIEW_VENV) || { rm -rf $(VIEW_VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Setting up the viewer's own environment; the first time this takes some minutes and 1.5 GB."
+	@echo "Setting up the viewer's own environment; the first time this takes some minutes and 1.6 GB."
 	$(VIEW_PYTHON) -m pip install --quiet $(PIP_ARGS) --no-deps --editable .
-	$(VIEW_PYTHON) $(REQUIREMENTS_WITHOUT_TORCH) light view > $(VIEW_VENV)/view.txt
+	$(VIEW_PYTHON) $(REQUIREMENTS_WITHOUT_TORCH) light dicom view > $(VIEW_VENV)/view.txt
 	$(VIEW_PYTHON) -m pip install --quiet $(PIP_ARGS) --requirement $(VIEW_VENV)/view.txt
 	@touch $@
 

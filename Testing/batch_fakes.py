@@ -44,7 +44,7 @@ class FakeLabeller:
         self.weights, self.seen, self.before, self.loaded = weights, [], lambda name: None, 0
 
     def recipe(self, args):
-        return Recipe("sites", "default", {"sites": self.weights}, True, 2.0)
+        return Recipe("sites", "default", {"sites": self.weights}, True, 2.0, "cd" * 32, 1)
 
     def load(self, args, progress):
         self.loaded += 1

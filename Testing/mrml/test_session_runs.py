@@ -78,7 +78,6 @@ def test_a_running_run_leaves_the_scene_as_it_was_and_is_told(desk):
     assert scene_text(desk.scene) == before
     assert progress == ["Finding the spine"] * 2
     assert desk.session.is_running
-    assert not desk.session.is_refining
     assert not desk.session.can_label
 
 
@@ -243,7 +242,6 @@ def test_refining_moves_the_points_as_one_step(desk):
     ct, start = desk.ct, desk.session.column
     desk.session.set_options(engine="onnx", device="cpu")
     assert desk.session.refine((1, 2))
-    assert desk.session.is_refining
     assert desk.job.arguments == (ct, start, (1, 2), "onnx", "cpu")
     moved = result(("L1", "L2"))
     moved["points"][0]["position_lps_mm"] = [9.0, 9.0, -34.0]

@@ -112,13 +112,6 @@ def test_a_closed_scene_shows_nothing_and_works_again(desk, node):
     assert desk.labels == ["C1", "C2"]
 
 
-def test_the_panels_own_calls_around_closing_do_no_harm(desk, node):
-    desk.session.scene_closing()
-    desk.scene.Clear()
-    desk.session.scene_closed()
-    assert desk.session.column == ()
-
-
 def test_a_saved_scene_is_picked_up(desk, tmp_path):
     """Points, what the run said and the alternative come back with the scene; the history does not."""
     desk.session.label()

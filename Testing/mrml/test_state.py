@@ -46,7 +46,7 @@ def loaded_again(scene, folder):
 def test_an_empty_scene_gives_the_defaults(state):
     assert state.method == DEFAULT_METHOD
     assert state.refine is None
-    assert [state.input_volume, state.roi, state.points, state.curve, state.result] == [None] * 5
+    assert [state.input_volume, state.roi, state.points, state.curve] == [None] * 4
 
 
 def test_choices_keep_their_type(state):
@@ -122,14 +122,14 @@ def test_everything_survives_saving_and_loading(scene, state, tmp_path):
     state.roi = scenes.add_roi(scene, (0, 0, 0), (10, 10, 10))
     state.points = create_points_node(scene, "Vertebrae")
     state.curve = scene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", "Curve")
-    state.result = INFO
+    set_result(state.points, INFO)
     other = loaded_again(scene, tmp_path)
     loaded = ModuleState(other)
     assert loaded.method == "integral-regression"
     assert loaded.refine is False
     assert (loaded.roi.GetName(), loaded.points.GetName(), loaded.curve.GetName()) == ("Spine", "Vertebrae", "Curve")
     assert loaded.points is other.GetFirstNodeByName("Vertebrae")
-    assert loaded.result == INFO
+    assert result_of(loaded.points) == INFO
     assert loaded.input_volume is None
 
 
@@ -139,22 +139,15 @@ def test_no_fact_of_the_machine_is_in_the_scene(state):
     assert set(state.node.GetParameterNames()) == {"Method", "Refine"}
 
 
-def test_a_result_belongs_to_its_points(scene, state):
+def test_a_result_belongs_to_its_points(scene):
     first, second = (create_points_node(scene, name) for name in ("First", "Second"))
     set_result(first, INFO)
-    state.points = second
-    assert state.result is None
-    state.result = replace(INFO, levels=("T12",))
-    state.points = first
-    assert state.result == INFO
-    state.result = None
+    assert result_of(second) is None
+    set_result(second, replace(INFO, levels=("T12",)))
+    assert result_of(first) == INFO
+    set_result(first, None)
     assert result_of(first) is None
     assert result_of(second).levels == ("T12",)
-
-
-def test_a_result_needs_points(state):
-    with pytest.raises(ValueError, match="points"):
-        state.result = INFO
 
 
 @pytest.mark.parametrize("text", ["", "{", "5", "[]", '{"summary": "x"}', '{"summary": "x", "later": 1}'])

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from phantoms import neck_phantom, small_phantom
 from scipy import ndimage
 from small_ct import trunk_hu
-from trust_support import image_of, label, written, wrong_names
+from trust_support import image_of, label, scan_of, written, wrong_names
 from VertebraLabelingLib.core.errors import InputError, NothingFoundError
 from VertebraLabelingLib.core.labelling import UNCERTAIN_BELOW
 from VertebraLabelingLib.core.scan import Scan
@@ -147,7 +147,7 @@ def require_not_confident(labeller, scan: Scan) -> None:
 def test_a_rod_of_bone_in_a_trunk_is_no_spine(labeller):
     rod = ndimage.zoom(trunk_hu().astype(np.float32), 2, order=1)
     image = image_of(rod, (3.0, 3.0, 3.0))
-    require_not_confident(labeller, Scan.from_sitk(image))
+    require_not_confident(labeller, scan_of(image))
 
 
 @dataclass(frozen=True)
@@ -218,4 +218,4 @@ def test_blobs_of_bone_are_no_spine(labeller, seed):
     hu = ndimage.zoom(np.where(trunk_hu() > 200, 45, trunk_hu()).astype(np.float32), 2, order=1)
     blobs = ndimage.gaussian_filter((random.random(hu.shape) < 4e-4).astype(float), 3.0)
     hu = np.where((blobs > np.quantile(blobs, 0.97)) & (hu > 0), 350.0, hu) + random.normal(0, 15, hu.shape)
-    require_not_confident(labeller, Scan.from_sitk(image_of(hu.astype(np.float32), (3.0, 3.0, 3.0))))
+    require_not_confident(labeller, scan_of(image_of(hu.astype(np.float32), (3.0, 3.0, 3.0))))

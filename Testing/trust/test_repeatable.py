@@ -19,8 +19,10 @@ from VertebraLabelingLib.core.readers import read_scan
 from VertebraLabelingLib.options import Labeller
 from VertebraLabelingLib.pipeline import LabelledScan
 
-DRIFT_MM, DRIFT_PROBABILITY = 0.02, 0.002
-"""Between torch and ONNX Runtime, and between 1 and 2 threads, on the CPU: sums in another order."""
+DRIFT_MM, DRIFT_PROBABILITY = 0.002, 1e-4
+"""A thousandth of a voxel of the network; between torch and ONNX Runtime, and between 1 and 2 threads, on the CPU: sums
+in another order.  Measured: 0.0013 mm and 1e-5 between the engines, nothing between the threads.
+"""
 GPU_DRIFT_MM, GPU_DRIFT_PROBABILITY = 0.5, 0.05
 """A GPU multiplies with 10 bits (TF32) where it may."""
 REAL_SCAN = "ct/lungdx-a0001.nii.gz"
@@ -124,6 +126,8 @@ def points_of(markups: Path) -> list[dict[str, object]]:
 
 @pytest.mark.gpu
 def test_a_gpu_says_the_same(phantom, labelled):
+    if not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("needs a CUDA device")
     labeller = loaded(device="cuda")
     first, second = labeller.label(phantom.scan), labeller.label(phantom.scan)
     assert np.array_equal(*([p.position_lps_mm for p in r.labelling.points] for r in (first, second)))

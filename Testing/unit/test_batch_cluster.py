@@ -5,8 +5,11 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,6 +44,21 @@ def local_cluster(monkeypatch):
     options = {"processes": True, "dashboard_address": None, "silence_logs": 50}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as found:
         yield found
+
+
+@pytest.fixture
+def empty_cluster(monkeypatch) -> Iterator[str]:
+    """The address of a scheduler without workers."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as found:
+        yield found.scheduler_address
+
+
+def started_worker(address: str) -> subprocess.Popen[bytes]:
+    """A worker that nobody starts again when it dies."""
+    words = ["-m", "dask", "worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    return subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.slow
@@ -83,6 +101,38 @@ def test_scans_of_a_worker_that_is_killed_are_done_by_another(place, local_clust
     with pytest.raises(SomeFailedError):
         run.run_batch(batch_args(source, output, "--scheduler", local_cluster.scheduler_address), fakes)
     assert sum(map(len, fakes.seen().values())) == before, "what is done is done"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="kill -9")
+def test_hours_without_a_worker_are_not_counted_as_work(place, empty_cluster, capsys):
+    """Before the first worker comes, and after the only one has been ended with a scan in its hands."""
+    source, output, fakes = place
+    write_volume(source / "once.nii")
+    limit_s = 15
+    workers: list[subprocess.Popen[bytes]] = []
+
+    def come() -> None:
+        for _ in range(2):
+            time.sleep(limit_s + 3)
+            workers.append(started_worker(empty_cluster))
+            workers[-1].wait()
+
+    threading.Thread(target=come, daemon=True).start()
+    args = batch_args(source, output, "--scheduler", empty_cluster, "--scan-timeout", limit_s, "--json-lines")
+    try:
+        run.run_batch(args, fakes)
+    finally:
+        workers[-1].kill()
+    with opened(output) as manifest:
+        rows = {stem: manifest.get(stem) for stem in [*map(str, range(6)), "once"]}
+    assert {row.state for row in rows.values()} == {"done"}
+    assert len(fakes.seen()) == 2, "two workers, one after the other"
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    waiting = [n for n, event in enumerate(events) if event.get("stage") == "waiting for workers"]
+    started = [n for n, event in enumerate(events) if event["event"] == "scan-started"]
+    assert waiting and waiting[0] < started[0], "nothing is handed out to nobody"
+    assert started[-1] < waiting[-1], "the second wait"
 
 
 SBATCH = """#!/bin/bash

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from phantoms import small_phantom
 from VertebraLabelingLib import predict
 from VertebraLabelingLib.batch.state import settings_id
 from VertebraLabelingLib.core.formats import read_points
+from VertebraLabelingLib.core.sequence import SequenceSettings
 from VertebraLabelingLib.engines.weights import find_model
 from VertebraLabelingLib.options import Labeller
+from VertebraLabelingLib.record import RESULTS_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "VertebraLabeling" / "Scripts" / "label_batch.py"
@@ -63,6 +66,29 @@ def test_what_a_run_is_planned_by_is_what_its_networks_turn_out_to_be(tmp_path, 
         words += ["--model", str(shipped)]
     args = predict.parser().parse_args(words)
     assert settings_id(Labeller.recipe(args)) == settings_id(Labeller.load(args).settings())
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "changed"),
+    [
+        ("methods.ensemble.measured.TRUSTS", (), {"ensemble"}),
+        ("core.sequence.SequenceSettings", partial(SequenceSettings, temperature=9.0), {"ensemble", "sites"}),
+        ("core.spine_priors.PRIORS", (), {"ensemble", "sites"}),
+        ("record.RESULTS_VERSION", RESULTS_VERSION + 1, {"ensemble", "sites", "integral-regression"}),
+        ("record.__version__", "99", set()),
+    ],
+)
+def test_results_are_made_anew_when_what_changes_them_has_changed(monkeypatch, place, value, changed):
+    """integral-regression as in its paper is named without the decoder."""
+    choices = [["sites"], ["ensemble"], ["integral-regression", "--config", "paper"]]
+
+    def ids() -> dict[str, str]:
+        words = {choice[0]: ["batch", "--input", "x", "--output", "y", "--method", *choice] for choice in choices}
+        return {name: settings_id(Labeller.recipe(predict.parser().parse_args(of_it))) for name, of_it in words.items()}
+
+    before = ids()
+    monkeypatch.setattr(f"VertebraLabelingLib.{place}", value)
+    assert {name for name, of_it in ids().items() if of_it != before[name]} == changed
 
 
 def test_a_phantom_and_a_broken_file(phantom_file, tmp_path, capsys):

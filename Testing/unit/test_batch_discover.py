@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from batch_fakes import write_volume
+from VertebraLabelingLib.batch import discover as discover_module
 from VertebraLabelingLib.batch.discover import discover
 
 
@@ -137,6 +138,37 @@ def test_the_fingerprint_covers_slices_and_data_files_but_not_outputs(tmp_path):
         assert entry.fingerprint() == before
         touch(tmp_path, part, content=DICOM + b"more")
         assert entry.fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("v.mhd", b"NDims = 3\nElementDataFile = sub/voxels.dat\n"),
+        ("v.nhdr", b"NRRD0004\ndata file: sub/voxels.dat\n\n"),
+    ],
+)
+def test_the_fingerprint_covers_the_file_that_a_header_names(tmp_path, header, text):
+    touch(tmp_path, header, content=text)
+    touch(tmp_path, "sub/voxels.dat")
+    (entry,) = discover(tmp_path, tmp_path / "out")
+    before = entry.fingerprint()
+    touch(tmp_path, "sub/voxels.dat", content=b"other")
+    assert entry.fingerprint() not in (before, "")
+
+
+@pytest.mark.parametrize("name", [b"no/such.raw", b"s%03d.raw 1 9 1", b"LIST", b"\x01"])
+def test_a_header_that_names_no_single_file_has_a_fingerprint(tmp_path, name):
+    touch(tmp_path, "v.mhd", content=b"ElementDataFile = " + name + b"\n")
+    (entry,) = discover(tmp_path, tmp_path / "out")
+    assert entry.fingerprint()
+
+
+def test_a_file_that_holds_its_voxels_is_not_read_for_its_fingerprint(tmp_path, monkeypatch):
+    monkeypatch.setattr(discover_module, "_LONGEST_HEADER_BYTES", 10)
+    touch(tmp_path, "v.mha", content=b"ElementDataFile = LOCAL\n" + bytes(10))
+    (entry,) = discover(tmp_path, tmp_path / "out")
+    monkeypatch.setattr(discover_module, "data_file_name", pytest.fail)
+    assert entry.fingerprint()
 
 
 def test_a_file_that_is_gone_has_no_fingerprint(tmp_path):

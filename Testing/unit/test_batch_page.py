@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from contextlib import redirect_stdout
@@ -15,7 +16,7 @@ from VertebraLabelingLib.batch import report, run
 from VertebraLabelingLib.batch.discover import Entry
 from VertebraLabelingLib.batch.page import page
 from VertebraLabelingLib.batch.run import SomeFailedError
-from VertebraLabelingLib.batch.summary import Outcome, missing_levels
+from VertebraLabelingLib.batch.summary import Outcome, missing_levels, write_summary
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import CancelledError
 
@@ -62,6 +63,17 @@ def outcome(name: str, points=(("L1", 0.9), ("L2", 0.8)), certain=True, **more) 
 
 def failed(name: str, message="It is broken.") -> Outcome:
     return Outcome(Entry(Path(name), name, name.removesuffix(".nii")), "failed", 3, message)
+
+
+def test_no_cell_of_the_table_is_a_formula_to_a_spreadsheet_program(tmp_path):
+    link = '=HYPERLINK("http://x", "y").nii'
+    outcomes = [outcome(link), failed("+1.nii", "@SUM(1)"), outcome("-a.nii"), outcome("\tb.nii"), outcome("c=1.nii")]
+    write_summary(tmp_path / "summary.csv", outcomes)
+    with (tmp_path / "summary.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["scan"] for row in rows] == [f"'{link}", "'+1.nii", "'-a.nii", "'\tb.nii", "c=1.nii"]
+    assert (rows[0]["markups"][:2], rows[1]["message"]) == ("'=", "'@SUM(1)")
+    assert (rows[0]["count"], rows[0]["seconds"], rows[1]["exit_code"]) == ("2", "1.5", "3")
 
 
 def test_failures_come_first_then_the_doubtful_ones(tmp_path):

@@ -15,7 +15,7 @@ from VertebraLabelingLib.core.scan import Scan
 
 from training.datasets.masks import points_of_labels, points_of_masks
 from training.phantom import PhantomSpec
-from training.phantom.solids import Bone, Canvas
+from training.phantom.canvas import Bone, Canvas
 from training.phantom.spine import Spine, build_spine
 from training.phantom.vertebra import paint_vertebra
 

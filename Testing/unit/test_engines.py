@@ -53,7 +53,8 @@ BUILD = {
 }
 LIBRARY = Path(predict.__file__).parents[1]
 FUSED_VOXEL_TOLERANCE = 1e-3
-# of raw maps; torch's GroupNorm adds up in single precision where the channels lie last, as on the CPU they do
+# of raw maps; torch's GroupNorm adds up in single precision where the channels lie last, as on the CPU they do;
+# measured: 2e-3 of coordinates and logits, 3.6e-3 (0.014 mm) of displacements
 VOXEL_TOLERANCE = 5e-3
 LOGIT_TOLERANCE = 5e-3
 # displacements are mm on a grid of 4 mm

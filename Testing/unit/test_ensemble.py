@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_ct import trunk_hu
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS, Level
 from VertebraLabelingLib.core.errors import CancelledError, NothingFoundError, UsageError
 from VertebraLabelingLib.core.geometry import Geometry
@@ -23,6 +24,7 @@ from VertebraLabelingLib.methods.ensemble.method import trust_in
 from VertebraLabelingLib.methods.ensemble.trust import BORDER_MM, Trust, regions_of
 from VertebraLabelingLib.methods.level_evidence import level_log_probs, tempered
 from VertebraLabelingLib.methods.registry import MEMBERS, PAPER_METHODS
+from VertebraLabelingLib.pipeline import label_scan
 
 SCAN = Scan(np.full((4, 4, 4), -1000.0, np.float32), Geometry((4, 4, 4), (200.0, 200.0, 200.0), (-300.0,) * 3), "scan")
 COLUMN = [Level.T10, Level.T11, Level.T12, Level.L1, Level.L2, Level.L3]
@@ -256,6 +258,22 @@ def test_some_members_alone_are_trusted_as_measured_without_the_others():
     assert set(papers) == set(PAPER_METHODS) and papers is not TRUST
     assert [t.presence for t in papers.values()].count(1.0) >= 1, "one of them leads"
     assert trust_in(MEMBERS) is trust_in(["sites", "multi-view"]) is TRUST
+
+
+def test_a_member_that_was_not_measured_is_left_out_and_the_result_says_so():
+    """Such as a method that was added by the recipe of CONTRIBUTING.md."""
+    new = Member("new", column(COLUMN, PLACES + 9.0), {"new": "n"})
+    sites = Member("sites", column(COLUMN), {"sites": "s"})
+    ensemble = Ensemble([new, sites])
+    found, expected = ensemble.find(SCAN, silent), Ensemble([sites]).find(SCAN, silent)
+    assert np.array_equal(found.positions_lps_mm, expected.positions_lps_mm)
+    assert ensemble.weights_sha256 == {"sites": "s"}
+    (note,) = found.notes
+    assert "leaves out the method 'new'" in note and expected.notes == ()
+    scan = Scan(trunk_hu(), Geometry((30, 24, 24), (6.0, 6.0, 6.0), (-70.0, -60.0, -165.0)))
+    assert note in label_scan(scan, ensemble).scan.notes
+    with pytest.raises(UsageError, match="leaves out the method 'new'"):
+        Ensemble([new])
 
 
 def test_members_can_be_chosen():

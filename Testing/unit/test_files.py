@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from VertebraLabelingLib.core import files
 from VertebraLabelingLib.core.errors import UsageError
 from VertebraLabelingLib.core.files import atomic_write, require_writable_folder
 from VertebraLabelingLib.core.temporary import temporary_folder
@@ -45,6 +46,15 @@ def test_what_a_killed_program_has_left_is_removed(tmp_path):
             temporary.write_text("new")
         assert folder.exists() and not left.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_looked_through_once_however_many_files_are_written(tmp_path, monkeypatch):
+    looked = []
+    monkeypatch.setattr(files, "remove_abandoned", looked.append)
+    for name in ("a.txt", "b.txt"):
+        with atomic_write(tmp_path / name) as temporary:
+            temporary.write_text("new")
+    assert looked == [tmp_path]
 
 
 def test_missing_folder_and_folder_in_place_of_the_file_are_usage_errors(tmp_path):

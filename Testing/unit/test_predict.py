@@ -13,6 +13,7 @@ import sys
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from VertebraLabelingLib.core.scan import geometry_of
 from VertebraLabelingLib.engines import weights as store
 from VertebraLabelingLib.engines.weights import save_weights
 from VertebraLabelingLib.pipeline import inside, is_lone_guess, most_likely, with_border_remarks
-from VertebraLabelingLib.record import record_path
+from VertebraLabelingLib.record import RESULTS_VERSION, record_path
 
 LEVELS = (Level.L2, Level.L3, Level.L4, Level.L5, Level.S1)
 POSITIONS = np.array([[2.0, -10.0 + 0.002 * z * z, z] for z in (70.0, 35.0, 0.0, -35.0, -68.0)])
@@ -135,6 +136,8 @@ def test_run_record(method, body, out):
         "model_file": None,
         "uses_sequence": True,
         "prepared_spacing_mm": 2.0,
+        "numbers_sha256": ANY,
+        "results_version": RESULTS_VERSION,
         "phantom": True,
     }
     assert record["input"] == {"name": "body ct.nii.gz", "size_ijk": [40, 40, 50], "spacing_ijk_mm": [4.0] * 3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core.errors import CancelledError
 from .core.progress import Progress, silent
+from .engines.device import memory_guard
 
 if TYPE_CHECKING:
     from .core.labelling import LabelledPoint, Labelling
@@ -76,6 +78,20 @@ def cancellable(progress: Progress, cancel_file: Path | None = None) -> Iterator
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def running(args: argparse.Namespace) -> Iterator[Progress]:
+    """What a command does inside shows its progress, can be cancelled, and may run out of memory; see `Progress`.
+
+    args: with the options of `options.add_run_options`.
+    """
+    with (
+        memory_guard(),
+        progress_display(args.json_lines, args.quiet) as display,
+        cancellable(display, args.cancel_file) as progress,
+    ):
+        yield progress
 
 
 def table(labelling: Labelling) -> str:

@@ -6,6 +6,7 @@ Nothing heavy is imported before a labeller is loaded, so that --help is instant
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from .engines.device import ENGINES, check_device_name, choose_engine, memory_gu
 from .methods.registry import (
     CONFIGS,
     DEFAULT_METHOD,
+    ENSEMBLE,
     METHODS,
     check_choice,
     depends_on_engine,
@@ -146,9 +148,21 @@ class Labeller:
 
 def _recipe(args: argparse.Namespace, hashes: Mapping[str, str]) -> Recipe:
     from .core.prepare import PREPARED_SPACING_MM
-    from .record import Recipe
+    from .record import RESULTS_VERSION, Recipe
 
-    return Recipe(args.method, args.config, hashes, uses_sequence(args.method, args.config), PREPARED_SPACING_MM)
+    in_sequence = uses_sequence(args.method, args.config)
+    numbers = hashlib.sha256(_fitted_numbers(args.method, in_sequence).encode()).hexdigest()
+    return Recipe(args.method, args.config, hashes, in_sequence, PREPARED_SPACING_MM, numbers, RESULTS_VERSION)
+
+
+def _fitted_numbers(method: str, in_sequence: bool) -> str:
+    """As text, the same on every machine."""
+    from .core.sequence import SequenceSettings
+    from .core.spine_priors import PRIORS
+    from .methods.ensemble.measured import TRUSTS
+
+    decoder = (SequenceSettings(), PRIORS) if in_sequence else ()
+    return repr((decoder, TRUSTS if method == ENSEMBLE else ()))
 
 
 def _load_refinement(args: argparse.Namespace, device: str, engine: str) -> Refinement | None:

@@ -82,6 +82,7 @@ def label_scan(
         prepared = prepare(scan)
     with watch.stage("find"):
         evidence = inside(_found(method, prepared, part(progress, 0.08, 0.95), anchors), scan.geometry)
+        scan = replace(scan, notes=(*scan.notes, *evidence.notes))
     progress("naming", 0.95)
     with watch.stage("name"):
         labelling = decode_sequence(evidence, anchors=anchors) if decode else most_likely(evidence, anchors)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .core.scan import Scan
 
 FORMAT = "vertebra-labeling-run/1"
+RESULTS_VERSION = 1
+"""To be raised with every change of the program by which the same weights give another labelling of some scan; a batch
+run then makes its results anew.  Fitted numbers need not be thought of: `Recipe.numbers_sha256` knows them.
+"""
 _LIBRARIES = ("torch", "onnxruntime", "numpy", "SimpleITK", "scikit-learn")
 
 
@@ -25,7 +29,8 @@ _LIBRARIES = ("torch", "onnxruntime", "numpy", "SimpleITK", "scikit-learn")
 class Recipe:
     """All that a labelling depends on; engine and device are not of it.
 
-    weights_sha256: hash of each weight file by role.
+    weights_sha256: hash of each weight file by role.  numbers_sha256: hash of the numbers that were fitted beside them:
+    what the decoder assumes, and what the ensemble trusts its members.  results_version: `RESULTS_VERSION`.
     """
 
     method: str
@@ -33,6 +38,8 @@ class Recipe:
     weights_sha256: Mapping[str, str]
     uses_sequence: bool
     prepared_spacing_mm: float
+    numbers_sha256: str
+    results_version: int
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ exported points fit the CT's file, and with `TRANSFORM_NOTE` the panel says so.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,11 @@ def file_name(name: str) -> str:
     return _NOT_IN_NAMES.sub("_", name)
 
 
-def export(path: Path, column: Column, volume_node) -> None:
+def export(path: Path, column: Column, volume_node, source: Callable[[], DicomSource] | None = None) -> None:
     """Write all points in the format that the end of the name says (`SUFFIXES`), whole or not at all.
 
     volume_node: the CT of the points, None when it is gone; VerSe needs its grid, a DICOM report its series.
+    source(): that series, by default `dicom_source` of the volume.
     CorrectionError for points whose names are no levels or occur twice; UsageError for another name, without a CT that
     the format needs, or when the file cannot be written; InputError when the CT's DICOM series cannot be used.
     """
@@ -70,7 +72,7 @@ def export(path: Path, column: Column, volume_node) -> None:
     if path.name.lower().endswith(REPORT):
         from ..core.formats.dicom_sr import write_sr
 
-        write_sr(path, points, dicom_source(volume_node))
+        write_sr(path, points, source() if source is not None else dicom_source(volume_node))
         return
     from ..core.formats import write_points
     from ..core.labelling import Labelling

@@ -164,14 +164,3 @@ class ModuleState:
     @refine.setter
     def refine(self, chosen: bool | None) -> None:
         self.node.SetParameter("Refine", "" if chosen is None else str(chosen).lower())
-
-    @property
-    def result(self) -> ResultInfo | None:
-        """`result_of` the points; None without points.  Setting it without points raises ValueError."""
-        return result_of(self.points) if self.points is not None else None
-
-    @result.setter
-    def result(self, info: ResultInfo | None) -> None:
-        if self.points is None:
-            raise ValueError("a result belongs to a points node; set `points` first")
-        set_result(self.points, info)

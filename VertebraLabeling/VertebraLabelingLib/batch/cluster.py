@@ -1,6 +1,8 @@
 """The crew of a Dask cluster: many machines that see the same folders under the same names.
 
 Dask tries a scan again when its worker dies and gives it up after `distributed.scheduler.allowed-failures` more times.
+How long a scan takes, only its worker knows: Dask may keep it for hours until there is one.  So the worker looks at the
+clock, says when the time is over, and ends itself.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import CancelledError, TooSlowError, UsageError, VertebraLabelingError
@@ -22,7 +23,7 @@ from .state import Result
 from .task import Assignment, Job, LabellerLike, read_entry, too_slow, work
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, Worker
 
     from .run import Labellers
 
@@ -30,32 +31,33 @@ _CONNECT_WITHIN_S = 30.0
 _LOOK_EVERY_S, _STEP_S = 0.5, 0.02
 _FETCH_WITHIN_S = 5.0
 _ASK_EVERY_S = 2.0
+_END_LATER_S = 2.0
+"""After a worker has said that its scan takes too long; the scheduler is not to give the scan to another one first."""
+_GONE_WITHIN_S = 10.0
+"""So long after a worker has said so it may still seem to be there, idle, and would take a scan with it."""
+Overdue = dict[str, float]
+"""Task -> when its worker said that it takes too long."""
 
 
 def work_on_cluster(desk: Desk, args: argparse.Namespace, labellers: Labellers) -> None:
     """Work on all scans of the desk by the workers that the scheduler has, or gets meanwhile."""
     with connected(args.scheduler) as client:
         desk.start()
-        pending: dict[Future, Given] = {}
+        pending: dict[Future, Assignment] = {}
+        overdue = _heard_overdue(client, desk.job)
         try:
             while desk.waiting or pending:
-                pending |= _handed_out(client, desk, args, labellers, len(pending))
+                workers = _workers(client)
+                busy = len(pending) + _soon_gone(overdue)
+                pending |= _handed_out(client, desk, args, labellers, workers - busy)
                 for future in _ended(pending):
-                    if _settle(desk, pending[future].assignment, future):
+                    if _settle(desk, pending[future], future):
                         del pending[future]
-                _end_overdue(client, desk, pending, args.scan_timeout)
-                desk.progress(f"{_workers(client)} workers", 0.0)
+                _give_up_overdue(client, desk, pending, overdue, args.scan_timeout)
+                desk.progress(f"{workers} workers" if workers else "waiting for workers", 0.0)
         finally:
             with suppress(Exception):  # the scheduler may be gone
                 client.cancel(list(pending))
-
-
-@dataclass(frozen=True)
-class Given:
-    """A scan that the scheduler has, and since when."""
-
-    assignment: Assignment
-    since_s: float = field(default_factory=time.monotonic)
 
 
 @contextmanager
@@ -78,19 +80,33 @@ def _workers(client: Client) -> int:
 
 
 def _handed_out(
-    client: Client, desk: Desk, args: argparse.Namespace, labellers: Labellers, busy: int
-) -> dict[Future, Given]:
-    """Scans given to the scheduler, one for each worker: Dask would blame all that a worker has for its death."""
-    found: dict[Future, Given] = {}
-    while busy + len(found) < max(1, _workers(client)) and (assignment := desk.take()):
+    client: Client, desk: Desk, args: argparse.Namespace, labellers: Labellers, idle: int
+) -> dict[Future, Assignment]:
+    """Scans given to the scheduler, one for each idle worker: Dask would blame all that a worker has for its death."""
+    found: dict[Future, Assignment] = {}
+    while len(found) < idle and (assignment := desk.take()):
         desk.begin(assignment, "dask")
-        given = (assignment, desk.job, args, labellers)
-        future = client.submit(label_on_worker, *given, pure=False)
-        found[future] = Given(assignment)
+        found[client.submit(label_on_worker, assignment, desk.job, args, labellers, pure=False)] = assignment
     return found
 
 
-def _ended(pending: dict[Future, Given]) -> list[Future]:
+def _heard_overdue(client: Client, job: Job) -> Overdue:
+    """What workers say of scans that take too long; it fills by itself."""
+    overdue: Overdue = {}
+    client.subscribe_topic(_topic(job), lambda event: overdue.setdefault(event[1]["task"], time.monotonic()))
+    return overdue
+
+
+def _topic(job: Job) -> str:
+    return f"vertebra-labeling-{job.run}"
+
+
+def _soon_gone(overdue: Overdue) -> int:
+    """Number of workers that end themselves now."""
+    return sum(time.monotonic() - since_s < _GONE_WITHIN_S for since_s in list(overdue.values()))
+
+
+def _ended(pending: dict[Future, Assignment]) -> list[Future]:
     """Those that have ended; waits for one, for a short while."""
     until_s = time.monotonic() + _LOOK_EVERY_S
     while not (found := [future for future in pending if future.done()]) and time.monotonic() < until_s:
@@ -98,14 +114,13 @@ def _ended(pending: dict[Future, Given]) -> list[Future]:
     return found
 
 
-def _end_overdue(client: Client, desk: Desk, pending: dict[Future, Given], limit_s: int) -> None:
-    """Give up what takes longer than it may; its worker ends itself."""
-    late = [future for future, given in pending.items() if limit_s and time.monotonic() - given.since_s > limit_s]
-    for future in late:
-        if future.done():
-            continue
+def _give_up_overdue(
+    client: Client, desk: Desk, pending: dict[Future, Assignment], overdue: Overdue, limit_s: int
+) -> None:
+    """Give up what takes longer than it may, before Dask has it tried again."""
+    for future in [future for future in pending if future.key in overdue and not future.done()]:
         client.cancel([future])
-        desk.ended(pending.pop(future).assignment.entry, too_slow(limit_s))
+        desk.ended(pending.pop(future).entry, too_slow(limit_s))
 
 
 def _settle(desk: Desk, assignment: Assignment, future: Future) -> bool:
@@ -151,23 +166,37 @@ _loaded: dict[Any, LabellerLike] = {}
 
 def label_on_worker(assignment: Assignment, job: Job, args: argparse.Namespace, labellers: Labellers) -> Result:
     """Label a scan with the networks that this process keeps; CancelledError once the run has ended."""
-    with _one_at_a_time, _ended_after(args.scan_timeout):
+    with _one_at_a_time, _ended_after(args.scan_timeout, _topic(job)):
         job.require_current()
         labeller = _labeller(job, args, labellers)
         return work(assignment, job, labeller, read_entry, _Watch(job))
 
 
 @contextmanager
-def _ended_after(limit_s: int) -> Iterator[None]:
-    """The process ends when the block takes longer (0: never); a call into a library cannot be ended otherwise."""
-    timer = threading.Timer(limit_s, os._exit, (TooSlowError.exit_code,))
+def _ended_after(limit_s: int, topic: str) -> Iterator[None]:
+    """The process says so and ends when the block takes longer; a call into a library cannot be ended otherwise.
+
+    limit_s: 0 for none.
+    """
+    if not limit_s:
+        yield
+        return
+    from distributed import get_worker
+
+    worker = get_worker()
+    timer = threading.Timer(limit_s, _end, (worker, topic, worker.get_current_task()))
     timer.daemon = True
-    if limit_s:
-        timer.start()
+    timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+def _end(worker: Worker, topic: str, task: str) -> None:
+    worker.log_event(topic, {"task": task})
+    time.sleep(_END_LATER_S)
+    os._exit(TooSlowError.exit_code)
 
 
 def _labeller(job: Job, args: argparse.Namespace, labellers: Labellers) -> LabellerLike:

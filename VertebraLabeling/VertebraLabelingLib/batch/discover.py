@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ..core.data_files import data_file_name, is_several
 from ..core.dicom_series import is_dicom_file
+from ..core.errors import InputError
 from ..core.files import printable
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
@@ -21,6 +23,8 @@ RESERVED = ("summary", "index")
 _DICOM_INDEX = "dicomdir"
 _DATA_SUFFIXES = (".raw", ".raw.gz", ".zraw", ".img", ".img.gz", ".bin")
 """Where the voxels lie that go with a header of the same stem (.mhd, .nhdr, .hdr)."""
+_LONGEST_HEADER_BYTES = 1 << 20
+"""Of one whose voxels are elsewhere; a longer file holds them, and is not to be read through for a fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,19 @@ class Entry:
         if self.path.is_dir():
             return sorted(path for path in self.path.iterdir() if path.is_file() and is_slice(path))
         bare = self.path.with_suffix("")
-        return [self.path, *(data for s in _DATA_SUFFIXES if (data := bare.with_name(bare.name + s)).is_file())]
+        beside = (data for s in _DATA_SUFFIXES if (data := bare.with_name(bare.name + s)).is_file())
+        return list(dict.fromkeys([self.path, *beside, *_named_by(self.path)]))
+
+
+def _named_by(header: Path) -> list[Path]:
+    """The file that a header names for its voxels; none for a pattern or a list of files."""
+    if header.stat().st_size > _LONGEST_HEADER_BYTES:
+        return []
+    try:
+        name = data_file_name(header)
+    except InputError:  # reading it will say why
+        return []
+    return [data] if name and not is_several(name) and (data := header.parent / name).is_file() else []
 
 
 def discover(root: Path, output: Path, exclude: Sequence[str] = ()) -> tuple[Entry, ...]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UsageError
+from ..record import Recipe
 from .manifest import Row, told_by
 
 if TYPE_CHECKING:
     from ..outputs import OutputPaths
-    from ..record import Recipe
 
 MAX_DEATHS = 3
 """So often may the process die under a scan (crash, killed for memory) before the scan counts as failed."""
@@ -189,9 +189,12 @@ def died(row: Row) -> Row:
 
 
 def settings_id(recipe: Recipe) -> str:
-    """Hash of all that a labelling depends on."""
-    kept = ("method", "config", "uses_sequence", "prepared_spacing_mm")
-    values = {name: getattr(recipe, name) for name in kept} | {"weights": dict(recipe.weights_sha256)}
+    """Hash of the recipe: a result of another one is made anew.
+
+    The version of the program is not of it: most new ones change no result, and a long run is not to be made twice.
+    """
+    values = {each.name: getattr(recipe, each.name) for each in fields(Recipe)}
+    values["weights_sha256"] = dict(recipe.weights_sha256)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

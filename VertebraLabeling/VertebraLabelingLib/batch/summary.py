@@ -20,6 +20,7 @@ COLUMNS = (
     "scan", "state", "exit_code", "message", "first", "last", "count", "levels", "level_certain", "uncertain",
     "missing", "seconds", "notes", "markups",
 )  # fmt: skip
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,11 @@ def row(outcome: Outcome) -> dict[str, Any]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
+def _no_formula(value: Any) -> Any:
+    """Text that a spreadsheet program would take for a formula, such as a file's name, behind an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_BEGINS_FORMULA) else value
+
+
 def write_summary(path: Path, outcomes: Sequence[Outcome]) -> None:
     """One line per scan, as CSV with a header line."""
     with (
@@ -114,7 +120,7 @@ def write_summary(path: Path, outcomes: Sequence[Outcome]) -> None:
     ):
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(map(row, outcomes))
+        writer.writerows({name: _no_formula(value) for name, value in row(each).items()} for each in outcomes)
 
 
 def require_own(path: Path, begins: str) -> None:

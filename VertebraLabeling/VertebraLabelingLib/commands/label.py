@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..console import cancellable, emit, progress_display, table
+from ..console import emit, running, table
 from ..core.progress import Progress, part
 from ..options import Labeller, add_method_options, add_run_options, check_method_options
 
@@ -46,7 +46,6 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Everything is checked first and written last, so that a failed run leaves nothing behind."""
-    from ..engines.device import memory_guard
     from ..outputs import OutputPaths, write_together, writers
     from ..record import run_record
 
@@ -54,11 +53,7 @@ def run(args: argparse.Namespace) -> None:
     outputs = OutputPaths(args.output, args.csv, args.verse, args.preview, args.sr)
     outputs.check(args.ct)
     outputs.tidy()
-    with (
-        memory_guard(),
-        progress_display(args.json_lines, args.quiet) as display,
-        cancellable(display, args.cancel_file) as progress,
-    ):
+    with running(args) as progress:
         images = _images(args)
         result, settings, seconds = _label(args, progress)
         progress("writing", 0.95)

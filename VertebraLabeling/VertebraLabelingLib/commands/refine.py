@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..console import cancellable, emit, progress_display
+from ..console import emit, running
 from ..core.anatomy import Level
 from ..core.errors import InputError, UsageError
 from ..core.progress import Progress, part
@@ -61,11 +61,7 @@ def run(args: argparse.Namespace) -> None:
     outputs = OutputPaths(args.output)
     outputs.check(args.ct)
     outputs.tidy()
-    with (
-        memory_guard(),
-        progress_display(args.json_lines, args.quiet) as display,
-        cancellable(display, args.cancel_file) as progress,
-    ):
+    with running(args) as progress:
         refined = _refined(args, progress)
         progress("writing", 0.95)
         from ..core.formats import write_points

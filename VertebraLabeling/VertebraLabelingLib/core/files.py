@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from .errors import InputError, UsageError
@@ -17,10 +18,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path of the same name near `path`; moved there when the block ends well, removed when it does not.
 
     The name stays because SimpleITK and matplotlib choose the format by it.  What killed runs have left beside `path`
-    is removed.  UsageError when the system refuses to write (no such folder, no permission, disk full).
+    is removed by the first write of a process there.  UsageError when the system refuses to write (no such folder, no
+    permission, disk full).
     """
     path = Path(path)
-    remove_abandoned(path.parent)
+    _tidied(path.parent)
     try:
         with temporary_folder(path.parent) as folder:
             yield folder / path.name
@@ -28,6 +30,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"{path} cannot be written ({reason}); choose another output place.") from error
+
+
+@cache
+def _tidied(folder: Path) -> None:
+    """Once only: to list a folder of ten thousand results takes longer than to write one."""
+    remove_abandoned(folder)
 
 
 def library_name(path: Path) -> str:

@@ -25,11 +25,13 @@ class Evidence:
 
     positions_lps_mm: (n, 3) body centroids.  level_log_probs: (n, 28) natural log-probability of each `Level`
     (rows sum to 1 in probability).  scores: (n,) probability in 0..1 that the candidate is a vertebra at all.
+    notes: sentences for the user on how it was found.
     """
 
     positions_lps_mm: NDArray[np.float64]
     level_log_probs: NDArray[np.float64]
     scores: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.scores)
@@ -46,7 +48,7 @@ class Evidence:
 
     def taken(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Evidence:
         """The candidates of a mask (n,), or of indices in their order."""
-        return Evidence(self.positions_lps_mm[index], self.level_log_probs[index], self.scores[index])
+        return Evidence(self.positions_lps_mm[index], self.level_log_probs[index], self.scores[index], self.notes)
 
 
 @dataclass(frozen=True)

@@ -40,12 +40,6 @@ class Scan:
         grid = Geometry((nz, ny, nx), self.geometry.spacing_xyz_mm, (ox, oy, oz), self.geometry.direction)
         return Scan(hu, grid, self.name, self.notes)
 
-    @classmethod
-    def from_sitk(cls, image: sitk.Image, name: str = "scan", notes: tuple[str, ...] = ()) -> Scan:
-        """Scan in float32 of a 3-D scalar SimpleITK image (LPS, HU)."""
-        hu = sitk.GetArrayFromImage(image).astype(np.float32, copy=False)
-        return cls(hu, geometry_of(image), name, notes)
-
     def to_sitk(self) -> sitk.Image:
         """SimpleITK image with the same numbers and geometry."""
         image = sitk.GetImageFromArray(self.hu)

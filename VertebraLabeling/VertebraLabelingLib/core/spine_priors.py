@@ -44,6 +44,9 @@ rarer than the 12 % that are sacralised in shape.  The values lie between: VID c
 scans (4 of 5) are labelled without any variant, while VerSe (T11-L1 2.5 %, L6 18 %) was collected for them.
 """
 
+PRIORS = (_SPACINGS_MM, SCALE_SD, _VARIANTS)
+"""All numbers of this module."""
+
 
 @dataclass(frozen=True)
 class Route:

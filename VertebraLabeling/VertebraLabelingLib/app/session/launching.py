@@ -39,7 +39,6 @@ class Launching(Showing):
         super().__init__(scene)
         self.progressed, self.failed = Signal(), Signal()
         self._make_job, self._make_refine_job, self._ask = make_job, make_refine_job, ask
-        self._is_refining = False
         self._runs = Runs()
         # another kind of job brings its own engine
         self._engines = EngineCheck() if make_job is LabelJob else None
@@ -60,10 +59,6 @@ class Launching(Showing):
         self._runs.abandon()
         self._points.attach(None)
 
-    def scene_closed(self) -> None:
-        """The scene was emptied or loaded: show what there is."""
-        self._settle()
-
     @property
     def refusal(self) -> str:
         """Why a run cannot be started now, a sentence; "" when it can."""
@@ -83,11 +78,6 @@ class Launching(Showing):
     def is_running(self) -> bool:
         """Whether a run of either kind is going on; `poll` it."""
         return self._runs.job is not None
-
-    @property
-    def is_refining(self) -> bool:
-        """Whether the run that is going on moves points instead of labelling."""
-        return self.is_running and self._is_refining
 
     @property
     def stopping(self) -> bool:
@@ -134,7 +124,6 @@ class Launching(Showing):
         options = vars(self.options)
         request = LabelRequest(self.input_volume, self.roi, self._anchors(column), **options)
         task = LabelTask(self.input_volume, node, column)
-        self._is_refining = False
         return self._runs.start(self._make_job(request), lambda event: self._take_labelling(task, event))
 
     def _anchors(self, column: Column) -> Column:
@@ -169,7 +158,6 @@ class Launching(Showing):
         column = self._points.column
         task = RefineTask(self._points.node, column, indices)
         job = self._make_refine_job(volume_node, column, indices, self._machine.engine, self._machine.device)
-        self._is_refining = True
         return self._runs.start(job, lambda event: task.apply(event, self._points))
 
     def _volume_of_points(self):

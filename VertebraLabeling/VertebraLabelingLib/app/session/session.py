@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...core.correction.column_point import Position
     from ...core.correction.points import Side
     from ...core.correction.relabel import Anomaly, Reach
+    from ...core.formats.dicom_sr import DicomSource
 
 
 class Session(Launching):
@@ -92,6 +93,6 @@ class Session(Launching):
         """Make the spine curve of the points, or bring it up to date; from then on it follows them."""
         return self._attempt(lambda: self._choose(curve=new_curve(self._scene, self._points.node)))
 
-    def export(self, path: Path) -> bool:
-        """Write the points in the format that the end of the name says."""
-        return self._attempt(lambda: exporting.export(path, self.column, self._volume_of_points()))
+    def export(self, path: Path, source: Callable[[], DicomSource] | None = None) -> bool:
+        """Write the points in the format that the end of the name says.  source: as `exporting.export` has it."""
+        return self._attempt(lambda: exporting.export(path, self.column, self._volume_of_points(), source))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ...core.errors import NothingFoundError, UsageError
 from ...core.labelling import Evidence
@@ -13,18 +14,27 @@ from .fusing import fuse
 from .measured import TRUSTS
 from .trust import Trust
 
+_UNMEASURED = (
+    "The ensemble leaves out the method '{name}', of which nobody has measured how far it is right; "
+    "'python -m training calibrate --method ensemble' does."
+)
+
 
 class Ensemble:
     """Takes as long as its members together; they may share a corridor, which then finds the spine once.
 
-    members: at least one, each known to `measured.TRUSTS` by its name.
+    members: those unknown to `measured.TRUSTS` are left out, and the evidence says so; UsageError when none is known.
     """
 
     name = "ensemble"
 
     def __init__(self, members: Sequence[Method]) -> None:
-        self._members = tuple(members)
-        self.weights_sha256 = {role: digest for member in members for role, digest in member.weights_sha256.items()}
+        self._members = tuple(member for member in members if member.name in TRUSTS[0])
+        self._notes = tuple(_UNMEASURED.format(name=m.name) for m in members if m not in self._members)
+        if not self._members:
+            raise UsageError(" ".join(self._notes) or "The ensemble needs a member.")
+        hashes = [member.weights_sha256 for member in self._members]
+        self.weights_sha256 = {role: digest for each in hashes for role, digest in each.items()}
 
     def variant(self, members: Sequence[str]) -> Ensemble:
         """Only these of its members, by their names; UsageError for one that it does not have."""
@@ -46,7 +56,7 @@ class Ensemble:
                 found[member.name] = Evidence.nothing()
         if len(failures) == len(self._members):
             raise failures[0]
-        return fuse(found, trust_in(found), scan.geometry)
+        return replace(fuse(found, trust_in(found), scan.geometry), notes=self._notes)
 
 
 def trust_in(members: Iterable[str]) -> Mapping[str, Trust]:
