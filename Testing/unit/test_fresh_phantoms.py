@@ -20,7 +20,7 @@ from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
 from training import fresh_phantoms  # noqa: E402
 from training.cases import cache_phantom, read_cache  # noqa: E402
 from training.data import RandomWindows  # noqa: E402
-from training.fresh_phantoms import KEPT, FreshCases, PhantomMaker, stored_poses  # noqa: E402
+from training.fresh_phantoms import DEVICE_BATCH, KEPT, FreshCases, PhantomMaker, stored_poses  # noqa: E402
 from training.loop import train  # noqa: E402
 from training.phantom.poses import Pose  # noqa: E402
 from training.repose import store_poses  # noqa: E402
@@ -56,8 +56,8 @@ def test_windows_show_a_fresh_phantom_as_often_as_asked_for(tmp_path: Path) -> N
 def test_only_the_newest_phantoms_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     maker, count = PhantomMaker(tmp_path), KEPT + 3
 
-    def stream(first_seed: int, poses: object, device: object):
-        assert (first_seed, poses, device) == (STREAM_SEED + 10_000_000 + 7, None, None)
+    def stream(first_seed: int, poses: object, device: object, batch: int):
+        assert (first_seed, poses, device, batch) == (STREAM_SEED + 10_000_000 + 7, None, None, 1)
         for n in range(count):
             if n == count - 1:
                 maker._stopped.set()
@@ -72,6 +72,17 @@ def test_only_the_newest_phantoms_stay(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(list((tmp_path / "1").glob("*.npy"))) == 0
 
 
+def test_an_accelerator_paints_several_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(fresh_phantoms, "phantom_stream", lambda *asked_for: asked.append(asked_for) or ())
+    maker = PhantomMaker(tmp_path)
+    trainer = SimpleNamespace(global_rank=0, global_step=0)
+    maker.on_train_start(trainer, SimpleNamespace(device=torch.device("cuda:1")))
+    maker.on_train_end(trainer, SimpleNamespace())
+    assert asked == [(STREAM_SEED, None, "cuda:1", DEVICE_BATCH)]
+    assert 1 < DEVICE_BATCH < KEPT
+
+
 def made_quickly(folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     content = '"split": "phantom", "corner_zyx_mm": [0, 0, 0], "levels": [], "points_zyx_mm": [], "weight": 1'
@@ -82,7 +93,7 @@ def test_a_training_makes_phantoms_and_ends_with_them(tmp_path: Path, monkeypatc
     made(tmp_path / "cache", "old")
     arrived = threading.Event()
 
-    def stream(first_seed: int, poses: object, device: object):
+    def stream(first_seed: int, poses: object, device: object, batch: int):
         while True:
             yield small_phantom()
             arrived.set()

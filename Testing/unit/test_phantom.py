@@ -30,10 +30,11 @@ from training.phantom import (
     random_spec,
 )
 from training.phantom.acquisition import add_noise, in_view
+from training.phantom.canvas import Canvas
 from training.phantom.generate import building_grid, field_of_view, visible_centroids
 from training.phantom.poses import pose_of
 from training.phantom.profile import chest_profile
-from training.phantom.solids import Canvas, ellipsoid, rod
+from training.phantom.solids import ellipsoid, rod
 from training.phantom.spine import Frame, build_spine
 from training.phantom.tables import STEPS, trabecular_hu
 from training.phantom.thorax import rib_joint_lps_mm, rib_lengths_mm, rib_numbers, rib_path_lps_mm

@@ -142,7 +142,7 @@ def phantom_report(measured: Sequence[PhantomTimes]) -> Table:
     """The table of the phantoms: what one costs, by where and how many at a time they are painted."""
     from rich.table import Table
 
-    table = Table("painted", "seconds a phantom", "operations a phantom", title="Fresh phantoms, on a coarse grid")
+    table = Table("painted", "seconds a phantom", "operations a phantom", title="Fresh phantoms, painted at 2 mm")
     for times in measured:
         how = f"{times.device}, {times.batch} together" if times.device else "NumPy"
         table.add_row(how, f"{times.seconds:.2f}", f"{times.operations:.0f}" if times.device else "")

@@ -1,6 +1,6 @@
 """What the scanner does to the body: calibration, kernel, slice thickness, sampling, streaks, noise, view, clipping.
 
-Works on NumPy arrays and on torch tensors alike, see `solids.Canvas`.
+Works on NumPy arrays and on torch tensors alike, see `canvas.Canvas`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.geometry import Geometry
 
-from .solids import Array, Canvas, slabs
+from .canvas import Canvas, slabs
+from .distances import Array
 from .spec import Acquisition
 
 HU_RANGE = (-1024, 3071)
@@ -108,22 +109,40 @@ def _taken(hu: Array, axis: int, index: NDArray[np.int64]) -> Array:
 
 def _add_streaks(canvas: Canvas, hu: Array, sd_hu: float, rng: np.random.Generator) -> None:
     """Lines across the slices: everywhere a little (shoulders), star-shaped and strong around metal (in place)."""
-    rows, columns = hu.shape[1:]
-    for k in range(hu.shape[0]):
-        angle = float(rng.normal(0, 0.12))
-        across = np.arange(rows)[:, None] * np.cos(angle) + np.arange(columns)[None] * np.sin(angle)
-        wave = np.interp(
-            across, np.arange(0, rows + columns, 3) - columns / 3, rng.normal(0, sd_hu, (rows + columns + 2) // 3)
-        )
-        hu[k] += canvas.array(wave)
-        metal = hu[k] > METAL_FROM_HU
-        if bool(metal.any()):
-            hu[k] += canvas.array(_star(metal, canvas, rng))
+    for slab in slabs(hu):
+        part, waves, stars = hu[slab], [], {}
+        for k, brightest in enumerate(_brightest(part)):
+            waves.append(_wave(part.shape[1:], sd_hu, rng))
+            if brightest + waves[-1].max() > METAL_FROM_HU:
+                metal = _on_host(part[k]) + waves[-1] > METAL_FROM_HU
+                if metal.any():
+                    stars[k] = canvas.array(_star(metal, canvas, rng))
+        part += canvas.array(np.stack(waves))
+        for k, star in stars.items():
+            part[k] += star
 
 
-def _star(metal: Array, canvas: Canvas, rng: np.random.Generator) -> NDArray[np.float64]:
+def _brightest(hu: Array) -> NDArray[np.float32]:
+    """The highest HU of each slice."""
+    return hu.max(axis=(1, 2)) if isinstance(hu, np.ndarray) else _on_host(hu.amax(dim=(1, 2)))
+
+
+def _on_host(values: Array) -> NDArray[np.float32]:
+    return values if isinstance(values, np.ndarray) else values.cpu().numpy()
+
+
+def _wave(shape_yx: tuple[int, int], sd_hu: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(y, x) HU of parallel lines, nearly along the slice's x."""
+    rows, columns = shape_yx
+    angle = float(rng.normal(0, 0.12))
+    across = np.arange(rows)[:, None] * np.cos(angle) + np.arange(columns)[None] * np.sin(angle)
+    places = np.arange(0, rows + columns, 3) - columns / 3
+    return np.interp(across, places, rng.normal(0, sd_hu, (rows + columns + 2) // 3)).astype(np.float32)
+
+
+def _star(metal: NDArray[np.bool_], canvas: Canvas, rng: np.random.Generator) -> NDArray[np.float64]:
     """(y, x) HU of bright and dark rays that leave the metal's centre and fade with distance."""
-    y, x = (np.asarray(found if canvas.device is None else found.cpu()) for found in _positions(metal))
+    y, x = metal.nonzero()
     sx, sy = canvas.geometry.spacing_xyz_mm[:2]
     dy, dx = (
         (np.arange(n) - float(at.mean())) * step for n, at, step in zip(metal.shape, (y, x), (sy, sx), strict=True)
@@ -131,11 +150,6 @@ def _star(metal: Array, canvas: Canvas, rng: np.random.Generator) -> NDArray[np.
     angle, radius = np.arctan2(dy[:, None], dx[None]), np.hypot(dy[:, None], dx[None])
     rays = np.interp(angle, np.linspace(-np.pi, np.pi, 61), rng.normal(0, 350, 61), period=2 * np.pi)
     return rays * np.exp(-radius / 35.0) * min(np.sqrt(len(y) / 10), 1.5)
-
-
-def _positions(mask: Array) -> tuple[Array, Array]:
-    found = mask.nonzero()
-    return found if isinstance(found, tuple) else (found[:, 0], found[:, 1])
 
 
 def add_noise(hu: Array, sd_hu: float, rng: np.random.Generator, sharpness: float = -1.0) -> None:

@@ -10,7 +10,9 @@ from scipy import ndimage
 from VertebraLabelingLib.core.anatomy import Level
 
 from .body_frame import PointDistance, Vector, measure_body
-from .solids import Array, Bone, Canvas, Distance, in_frame, maximum
+from .canvas import Bone, Canvas
+from .distances import Array, Distance, Formula, maximum
+from .solids import in_frame
 from .spine import Frame, Spine
 from .surfaces import GRID_MM, Shape, Shapes
 from .tables import VertebraSize, joins_sacrum
@@ -57,14 +59,14 @@ class Form:
         return float(np.prod(self.inner) ** (-1 / 3))
 
     def distance_mm(self, u: Array, v: Array, w: Array) -> Array:
-        """About the distance to the surface; see `solids.Distance`."""
+        """About the distance to the surface; see `distances.Distance`."""
         place = zip(self.template_mm(u, v, w), self.shape.corner_mm.tolist(), strict=True)
         return _sampled(self.shape.distance_mm, [(axis - corner) / GRID_MM for axis, corner in place]) * self.growth
 
     def body_distance(self, inset_mm: float) -> Distance:
         """Distance to what belongs to the body, all in front of its posterior wall, `inset_mm` below its surface."""
         wall_mm = float(self.half_mm[1])
-        return lambda u, v, w: maximum(self.distance_mm(u, v, w) + inset_mm, v - wall_mm)
+        return Distance(lambda u, v, w: maximum(self.distance_mm(u, v, w) + inset_mm, v - wall_mm))
 
     def template_mm(self, u: Array, v: Array, w: Array) -> list[Array]:
         """The place in the template that comes to lie at u, v, w."""
@@ -132,7 +134,7 @@ def paint_form(canvas: Canvas, frame: Frame, form: Form, bone: Bone, arch: Bone,
     """The whole bone as an arch, then the body over it, whose marrow goes on into that of the pedicles."""
     # laminae and joints of real scans are nearly solid
     dense = Bone(arch.core_hu + float(rng.uniform(0, 200)), arch.shell_hu * float(rng.uniform(0.95, 1.45)), 2.1)
-    canvas.paint(in_frame(frame, form.distance_mm, form.reach_mm()), dense)
+    canvas.paint(in_frame(frame, Distance(form.distance_mm), form.reach_mm()), dense)
     for inset_mm, hu in ((0.0, bone.shell_hu), (bone.shell_mm, bone.core_hu)):
         canvas.paint(in_frame(frame, form.body_distance(inset_mm), form.body_reach_mm()), hu)
 
@@ -177,7 +179,7 @@ def _recentred(form: Form, wanted_mm: Vector) -> Form:
     return form
 
 
-def _at_points(distance: Distance) -> PointDistance:
+def _at_points(distance: Formula) -> PointDistance:
     return lambda points: distance(points[:, 0], points[:, 1], points[:, 2])
 
 

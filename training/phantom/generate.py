@@ -17,16 +17,18 @@ from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.scan import Scan
 
 from .acquisition import acquire, in_view
+from .canvas import Bone, Canvas, slabs
+from .distances import Array
 from .draw import random_spec
 from .forms import with_forms
 from .head import paint_airway, paint_head
 from .implants import paint_implants
+from .lockstep import paint_waiting
 from .organs import paint_abdomen, paint_lungs, paint_trunk
 from .pelvis import paint_pelvis, paint_sacrum
 from .poses import Pose
 from .profile import chest_profile, trunk_profile
 from .shoulders import paint_shoulders
-from .solids import Array, Bone, Canvas, slabs
 from .spec import Acquisition, PhantomSpec
 from .spine import Spine, build_spine
 from .thorax import paint_ribs
@@ -45,30 +47,69 @@ class Phantom:
     centroids: dict[Level, tuple[float, float, float]]
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """A phantom in the making: all that its seed and spec say, and the canvas.  rng: of what is painted."""
+
+    seed: int
+    spec: PhantomSpec
+    spine: Spine
+    wanted: Geometry
+    canvas: Canvas
+    rng: np.random.Generator
+
+
 def make_phantom(seed: int, spec: PhantomSpec | None = None, device: str | None = None) -> Phantom:
     """The phantom of this seed and spec; the same three give the same bits.
 
     device: None paints with NumPy, else torch paints there; the body is the same, noise and rounding differ.
     """
-    spec = spec or PhantomSpec()
+    return make_phantoms([seed], [spec or PhantomSpec()], device)[0]
+
+
+def make_phantoms(seeds: Sequence[int], specs: Sequence[PhantomSpec], device: str | None = None) -> list[Phantom]:
+    """The phantoms of these seeds and specs, each as `make_phantom` makes it; a device paints them together.
+
+    All canvases are in memory at once: with torch about 25 bytes per voxel painted.
+    """
+    drafts = [_draft(seed, spec, device) for seed, spec in zip(seeds, specs, strict=True)]
+    canvases = [draft.canvas for draft in drafts]
+    for draft in drafts:
+        _paint_body(draft.canvas, draft.spine, draft.spec, draft.rng)
+    paint_waiting(canvases)
+    for draft in drafts:
+        _add_texture(draft.canvas, draft.canvas.smooth_field(4.0, draft.rng))
+        paint_implants(draft.canvas, draft.spine, draft.spec, draft.rng)
+    paint_waiting(canvases)
+    return [_scanned(draft) for draft in drafts]
+
+
+def _draft(seed: int, spec: PhantomSpec, device: str | None) -> _Draft:
     spine = build_spine(spec, np.random.default_rng([seed, 0]))
     if spec.anatomy.shapes:
         spine = with_forms(spine, spec.anatomy.shapes, np.random.default_rng([seed, 3]))
     wanted = field_of_view(spine, spec)
     canvas = Canvas(building_grid(wanted), device)
-    _paint(canvas, spine, spec, np.random.default_rng([seed, 1]))
-    hu = acquire(canvas, wanted, spec.acquisition, np.random.default_rng([seed, 2]))
-    hu = hu if device is None else hu.cpu().numpy()
-    scan = Scan(hu, wanted, f"phantom-{seed}", ("This is a procedural phantom, not a patient.",))
-    return Phantom(scan, visible_centroids(spine, wanted, spec.acquisition))
+    return _Draft(seed, spec, spine, wanted, canvas, np.random.default_rng([seed, 1]))
+
+
+def _scanned(draft: _Draft) -> Phantom:
+    """What the scanner makes of the painted body, and the truth."""
+    wanted, acquisition = draft.wanted, draft.spec.acquisition
+    hu = acquire(draft.canvas, wanted, acquisition, np.random.default_rng([draft.seed, 2]))
+    hu = hu if draft.canvas.device is None else hu.cpu().numpy()
+    scan = Scan(hu, wanted, f"phantom-{draft.seed}", ("This is a procedural phantom, not a patient.",))
+    return Phantom(scan, visible_centroids(draft.spine, wanted, acquisition))
 
 
 def phantom_stream(
-    first_seed: int, spines: Sequence[Pose] | None = None, device: str | None = None
+    first_seed: int, spines: Sequence[Pose] | None = None, device: str | None = None, batch: int = 1
 ) -> Iterator[Phantom]:
-    """Endless random phantoms of the seeds first_seed, first_seed + 1, ..., painted on `device`."""
-    for seed in itertools.count(first_seed):
-        yield make_phantom(seed, random_spec(np.random.default_rng(seed), spines), device)
+    """Endless random phantoms of the seeds first_seed, first_seed + 1, ..., painted on `device`, `batch` at a time."""
+    for start in itertools.count(first_seed, batch):
+        seeds = range(start, start + batch)
+        specs = [random_spec(np.random.default_rng(seed), spines) for seed in seeds]
+        yield from make_phantoms(seeds, specs, device)
 
 
 def visible_centroids(
@@ -110,8 +151,8 @@ def building_grid(wanted: Geometry) -> Geometry:
     return Geometry((count[2], count[1], count[0]), spacing, wanted.origin_lps_mm)
 
 
-def _paint(canvas: Canvas, spine: Spine, spec: PhantomSpec, rng: np.random.Generator) -> None:
-    """Everything from the outside inwards, softest first, the spine last."""
+def _paint_body(canvas: Canvas, spine: Spine, spec: PhantomSpec, rng: np.random.Generator) -> None:
+    """Everything but texture and implants, from the outside inwards, softest first, the spine last."""
     chest, trunk = chest_profile(spine), trunk_profile(spine)
     field = canvas.smooth_field(14.0, rng)
     density = spec.disease.bone_density
@@ -129,8 +170,6 @@ def _paint(canvas: Canvas, spine: Spine, spec: PhantomSpec, rng: np.random.Gener
     paint_pelvis(canvas, spine, density)
     paint_sacrum(canvas, spine, density)
     paint_column(canvas, spine, spec, rng)
-    _add_texture(canvas, canvas.smooth_field(4.0, rng))
-    paint_implants(canvas, spine, spec, rng)
 
 
 def _add_texture(canvas: Canvas, field: Array) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from VertebraLabelingLib.core.anatomy import Level
 
-from .solids import Bone, Canvas, Solid, ellipsoid, paint_bone_tube, tube, without
+from .canvas import Bone, Canvas, paint_bone_tube
+from .distances import without
+from .solids import Solid, ellipsoid, tube
 from .spine import Spine
 from .vertebra import SIDES
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from VertebraLabelingLib.core.anatomy import Level
 
-from .solids import Canvas, ellipsoid, rod, tube
+from .canvas import Canvas
+from .solids import ellipsoid, rod, tube
 from .spec import PhantomSpec
 from .spine import Spine, Vertebra
 from .vertebra import SIDES

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
 
+from .canvas import Canvas
+from .distances import Array, Distance, interpolated, maximum
 from .profile import Profile
-from .solids import Array, Canvas, Solid, ellipsoid, interpolated, maximum, tube
+from .solids import Solid, ellipsoid, tube
 from .spec import PhantomSpec
 from .spine import Spine
 from .vertebra import SIDES
@@ -51,7 +53,7 @@ def paint_lungs(canvas: Canvas, spine: Spine, chest: Profile, field: Array) -> N
             return maximum(maximum(inner(x, y, z), wall), maximum(vault, z - apex))
 
         box = chest.solid().box_lps_mm
-        canvas.paint(Solid(box, distance), lung)
+        canvas.paint(Solid(box, Distance(distance)), lung)
 
 
 def paint_abdomen(canvas: Canvas, spine: Spine, trunk: Profile, rng: np.random.Generator, field: Array) -> None:
@@ -72,7 +74,7 @@ def paint_abdomen(canvas: Canvas, spine: Spine, trunk: Profile, rng: np.random.G
     filling[field > rng.uniform(1.7, 2.6)] = -900.0
     if rng.random() < 0.25:  # swallowed contrast
         filling[(field > 1.1) & (field < 1.7)] = float(rng.uniform(150, 500))
-    canvas.paint(Solid(trunk.solid().box_lps_mm, cavity), filling)
+    canvas.paint(Solid(trunk.solid().box_lps_mm, Distance(cavity)), filling)
 
     def near(level: Level, left: float, ahead: float, up: float = 0.0) -> Vector:
         present = max(candidate for candidate in spine.levels if candidate <= level)

@@ -10,7 +10,8 @@ from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.spine_curve import arc_lengths_mm
 
 from . import tables
-from .solids import Bone, Canvas, Solid, ellipsoid, in_frame, paint_bone_tube, rod, tube
+from .canvas import Bone, Canvas, paint_bone_tube
+from .solids import Solid, ellipsoid, in_frame, rod, tube
 from .spine import Frame, Spine
 from .vertebra import SIDES, body
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
 
 from . import tables
-from .solids import Array, Distance, Solid, interpolated, minimum
+from .distances import Array, Distance, interpolated, minimum
+from .solids import Solid
 from .spine import Spine
 
 Vector = NDArray[np.float64]
@@ -46,7 +47,7 @@ class Profile:
             thick = minimum(a, b) / p
             return abs((x - cx) / a) ** p * thick + (abs((y - cy) / b) ** p - 1) * thick
 
-        return distance
+        return Distance(distance)
 
     def solid(self, distance: Distance | None = None) -> Solid:
         """The tube (or a solid inside it) with its box; the tube ends at its lowest and highest section."""

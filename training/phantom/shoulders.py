@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
 
+from .canvas import Bone, Canvas, paint_bone_tube
+from .distances import Array, Distance, interpolated, maximum
 from .profile import Profile
-from .solids import Array, Bone, Canvas, Solid, interpolated, maximum, paint_bone_tube, tube
+from .solids import Solid, tube
 from .spec import PhantomSpec
 from .spine import Spine
 from .thorax import on_chest, sternum_z_mm
@@ -81,4 +83,4 @@ def _blade(wall: Profile, side: float, bottom: float, top: float) -> Solid:
             maximum(sheet, maximum(0.6 * outer, 0.8 * inner)), abs(z - float(middle.mean())) - (top - bottom) / 2
         )
 
-    return Solid(np.stack([corners.min(axis=0) - 12, corners.max(axis=0) + 12]), blade)
+    return Solid(np.stack([corners.min(axis=0) - 12, corners.max(axis=0) + 12]), Distance(blade))

@@ -8,8 +8,9 @@ from VertebraLabelingLib.core.anatomy import Level, Region
 from VertebraLabelingLib.core.spine_curve import arc_lengths_mm
 
 from . import tables
+from .canvas import Bone, Canvas, paint_bone_tube
 from .profile import Profile
-from .solids import Bone, Canvas, paint_bone_tube, tube
+from .solids import tube
 from .spec import Anatomy
 from .spine import Spine, Vertebra
 from .vertebra import SIDES, costal_v_mm

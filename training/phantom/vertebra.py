@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level, Region
 
+from .canvas import Bone, Canvas
+from .distances import Array, Distance, elliptic_cylinder, maximum, turned
 from .forms import paint_form
-from .solids import Array, Bone, Canvas, Distance, Solid, cut_out, in_frame, maximum, rod, tube
+from .solids import Solid, cut_out, in_frame, rod, tube
 from .spec import PhantomSpec
 from .spine import Frame, Spine, Vertebra
 from .tables import joins_sacrum, trabecular_hu
@@ -76,7 +78,7 @@ def paint_vertebra(canvas: Canvas, vertebra: Vertebra, bone: Bone, arch: Bone, r
         canvas.paint_bone(_atlas(vertebra), arch)
         return
     processes = {Region.CERVICAL: _cervical, Region.THORACIC: _thoracic, Region.LUMBAR: _lumbar}
-    canal = in_frame(vertebra.frame, _canal(vertebra), np.zeros((2, 3))).distance_mm
+    canal = turned(vertebra.frame, _canal(vertebra))
     canvas.paint_bone(cut_out(processes[vertebra.level.region](vertebra, rng), canal), arch)
     if vertebra.level is Level.C2:
         canvas.paint_bone(_dens(vertebra), arch)
@@ -100,20 +102,24 @@ def body(
     """  # fmt: skip
     mean_u, mean_v = (upper_u + lower_u) / 2, (upper_v + lower_v) / 2
     more_u, more_v = (upper_u - lower_u) / (4 * half_height), (upper_v - lower_v) / (4 * half_height)
-    slope, smallest = wedge / (2 * mean_v), min(mean_u, mean_v) * (1 - waist)
+    thinnest = 1 - waist
+    walls = (mean_u, more_u * 2, mean_v, more_v * 2, thinnest, waist / half_height**2, skew)
+    plates = (min(mean_u, mean_v) * thinnest, 12 * waist, half_height)
+    return Distance(_body_distance, (*walls, *plates, *((wedge, wedge / (2 * mean_v)) if wedge else ())))
 
-    def distance(u: Array, v: Array, w: Array) -> Array:
-        narrow = (1 - waist) + (waist / half_height**2) * w * w
-        a, b = (mean_u + more_u * 2 * w) * narrow, (mean_v + more_v * 2 * w) * narrow
-        u2, v2 = ((u - skew * w) / a) ** 2, (v / b) ** 2
-        radius2 = (u2 * u2 + 1.6 * u2 * v2 + v2 * v2) ** 0.5
-        side = (radius2**0.5 - 1) * smallest
-        roof = abs(w) + 12 * waist * (1 - radius2).clip(0, 1) - half_height
-        if wedge:
-            roof = roof + half_height * (slope * (mean_v - v)).clip(0, wedge)
-        return maximum(side, roof)
 
-    return distance
+def _body_distance(u: Array, v: Array, w: Array, *numbers: Array) -> Array:
+    mean_u, slope_u, mean_v, slope_v, thinnest, bend, skew, smallest, hollow, half_height, *wedge = numbers
+    narrow = thinnest + bend * w * w
+    a, b = (mean_u + slope_u * w) * narrow, (mean_v + slope_v * w) * narrow
+    u2, v2 = ((u - skew * w) / a) ** 2, (v / b) ** 2
+    radius2 = (u2 * u2 + 1.6 * u2 * v2 + v2 * v2) ** 0.5
+    side = (radius2**0.5 - 1) * smallest
+    roof = abs(w) + hollow * (1 - radius2).clip(0, 1) - half_height
+    if wedge:
+        lost, slope = wedge
+        roof = roof + half_height * (slope * (mean_v - v)).clip(0, None).clip(None, lost)
+    return maximum(side, roof)
 
 
 def _body(vertebra: Vertebra, rng: np.random.Generator) -> Solid:
@@ -158,7 +164,7 @@ def _canal(vertebra: Vertebra) -> Distance:
     """The canal as an upright elliptic cylinder."""
     a, b = vertebra.size.canal_width_mm / 2, vertebra.size.canal_depth_mm / 2
     middle = vertebra.size.depth_mm / 2 + b - 1.5  # the posterior wall is hollow
-    return lambda u, v, w: (((u / a) ** 2 + ((v - middle) / b) ** 2) ** 0.5 - 1) * min(a, b)
+    return elliptic_cylinder(a, b, middle)
 
 
 def _arch(

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.core.anatomy import Level
 
+from .canvas import Bone, Canvas
 from .profile import Profile
-from .solids import Bone, Canvas, ellipsoid, tube
+from .solids import ellipsoid, tube
 from .spec import PhantomSpec
 from .spine import Spine
 from .vertebra import SIDES
