@@ -57,7 +57,7 @@ def view_requirements() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     needed = [name for name in project["dependencies"] if not name.startswith("torch")]
-    return [*needed, *extras["light"], *extras["view"]]
+    return [*needed, *extras["light"], *extras["dicom"], *extras["view"]]
 
 
 def audit(what: str, command: Sequence[str], run: Run) -> int:

@@ -32,6 +32,8 @@ BAR_SHARE = 0.5
 SHOWN = """() => [...document.querySelectorAll("[data-testid^=view-] .canvas img")]
     .filter(image => image.complete && image.naturalWidth > 50).length"""
 """How many of the views show a picture."""
+COPY = 1
+"""What a drag from outside of the browser may do with its files."""
 State = dict[str, Any]
 
 
@@ -138,6 +140,17 @@ class Desk:
         self._follows(state)
         return state
 
+    def until_series(self) -> State:
+        """The DICOM series that was uploaded is on show."""
+        state = self.until(lambda s: s["ct"]["name"] == "DICOM series" and not s["receiving"], "the series")
+        self.until_shown(4)
+        return state
+
+    def back_to_the_phantom(self) -> None:
+        """For whoever comes next."""
+        self.open_file("phantom.nii.gz")
+        self.until(lambda s: s["ct"]["name"] == "phantom" and not s["opening"], "the phantom again")
+
     def _follows(self, state: State) -> None:
         """Wait until the page shows the points of a state that nothing has been done to."""
         for button in ("undo", "redo"):
@@ -174,6 +187,20 @@ class Desk:
 
     def upload(self, *paths: Path) -> None:
         self["file-input"].set_input_files([str(path) for path in paths])
+
+    def drop(self, *paths: Path) -> None:
+        """Drag files and folders from outside of the browser onto the page, and let go of them."""
+        box = self.page.locator("main").bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": COPY}
+        session = self.page.context.new_cdp_session(self.page)
+        for kind in ("dragEnter", "dragOver", "dragOver", "drop"):
+            session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
+            if kind != "drop":
+                expect(self["page"]).to_contain_class("dropping")
+        expect(self["page"]).not_to_contain_class("dropping")
+        session.detach()
 
     def on_screen(self, view: str, name: str) -> tuple[float, float]:
         """Where in the window a point is drawn in the slice of a view, in which it must lie."""
@@ -258,6 +285,13 @@ class Desk:
 def _is_of(viewer: ViewerProcess, address: str) -> bool:
     parts = urlsplit(address)
     return parts.scheme in ("data", "blob") or parts.netloc == f"127.0.0.1:{viewer.port}"
+
+
+def middle(control: Locator) -> tuple[float, float]:
+    """Of a control, in the window."""
+    box = control.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 @contextmanager

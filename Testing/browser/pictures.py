@@ -20,11 +20,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "Testing")]  # as pytest does
 
 import numpy as np  # noqa: E402
 import SimpleITK as sitk  # noqa: E402
-from desk import Desk, browser, desk_of, names_of  # noqa: E402
+from desk import Desk, browser, desk_of, middle, names_of  # noqa: E402
 from needs import CHROMIUM, MISSING  # noqa: E402
 from palette import small  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
-from playwright.sync_api import Locator, expect  # noqa: E402
+from playwright.sync_api import expect  # noqa: E402
 from viewer_process import running_viewer  # noqa: E402
 
 FOLDER = ROOT / "Resources" / "Screenshots"
@@ -139,13 +139,6 @@ def unsure(desk: Desk, camera: Camera) -> None:
         expect(desk["curved-label-0"]).to_have_text(names_of(state)[0])
         quiet(desk)
         camera.take(mouse_px=middle(desk["shift-down"]))
-
-
-def middle(control: Locator) -> tuple[float, float]:
-    """Of a control, in the window."""
-    box = control.bounding_box()
-    assert box is not None
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def quiet(desk: Desk) -> None:

@@ -43,6 +43,25 @@ def test_a_point_dragged_by_mouse_moves_in_the_slice_and_in_the_saved_file(desk)
         assert saved[point["name"]] == pytest.approx(point["position_lps_mm"], abs=0.01)
 
 
+def test_a_point_dragged_out_of_the_ct_is_told_and_comes_back_by_undo(desk):
+    before = desk.select("T12")
+    x, y = desk.on_screen("sagittal", "T12")
+    picture = desk["view-sagittal"].locator("img").bounding_box()
+    desk.drag("sagittal", "T12", picture["x"] + 2 - x, picture["y"] + 2 - y)
+    desk["canvas-sagittal"].focus()
+    for _ in range(4):
+        desk.page.keyboard.press("Alt+ArrowUp")
+    expect(desk["problem-list"]).to_contain_text("T12 lies outside of the CT")
+    label = desk["curved-label-0"]
+    desk.until(lambda _: label.is_visible() and label.bounding_box()["y"] > 0, "the straightened view with it")
+    while desk.state["can_undo"]:
+        desk["undo"].click()
+        desk.page.wait_for_timeout(100)
+    after = desk.until(lambda state: not state["can_undo"], "all steps taken back")
+    assert places_of(after) == places_of(before)
+    expect(desk["problem-list"]).to_have_count(0)
+
+
 def test_a_drag_is_one_step_of_undo_and_redo(desk):
     before = desk.select("L4")
     moved = desk.drag("coronal", "L4", -25, 0)

@@ -110,6 +110,28 @@ def test_the_keys_are_listed(desk):
     expect(desk["keys"]).to_have_count(0)
 
 
+def test_the_focus_is_somewhere_when_the_list_of_keys_was_closed(desk):
+    desk["keys-button"].focus()
+    desk.page.keyboard.press("Enter")
+    desk["keys"].get_by_role("button").focus()
+    desk.page.keyboard.press("Enter")
+    expect(desk["keys"]).to_have_count(0)
+    expect(desk["keys-button"]).to_be_focused()
+
+
+def test_no_name_is_typed_while_a_run_could_end_between_the_letters(desk):
+    desk.select_by_keyboard("L3")
+    desk["label-button"].click()
+    expect(desk["cancel-button"]).to_be_visible()
+    desk["points-table"].focus()
+    desk.page.keyboard.press("Enter")
+    desk.until_told("Wait for the run", "error")
+    expect(desk["rename"]).to_have_count(0)
+    desk["cancel-button"].click()
+    desk.until(lambda state: not state["running"], "the end of the run")
+    assert desk.viewer.names == LEVELS
+
+
 def test_confirm_and_delete_by_keys_in_the_table(desk):
     desk.select_by_keyboard("L3")
     desk.page.keyboard.press("l")

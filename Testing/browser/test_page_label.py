@@ -7,7 +7,7 @@ import shutil
 import time
 
 import pytest
-from desk import allowed_s, desk_of, names_of
+from desk import allowed_s, desk_of, middle, names_of
 from page_files import LEVELS
 from playwright.sync_api import expect
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS
@@ -15,6 +15,8 @@ from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS
 NECK = "neck/neck-017.nii.gz"
 NECK_S = 15.0
 """From click to points, as issue F promises it."""
+BETWEEN_CLICKS_MS = 600
+"""More than between the two of a double click."""
 
 
 def label(desk) -> float:
@@ -91,3 +93,17 @@ def test_a_patients_neck_is_labelled(chromium, own_viewer, shared_data):
         assert took_s <= allowed_s(NECK_S)
         expect(desk["curved-label-0"]).to_contain_text("C1")
         print(f"\nneck: {took_s:.1f} s from click to points, load {os.getloadavg()[0]:.1f}")
+
+
+def test_a_double_click_begins_a_run_and_does_not_cancel_it(desk):
+    x, y = middle(desk["label-button"])
+    desk.page.mouse.click(x, y)
+    expect(desk["cancel-button"]).to_be_visible()  # in the same place
+    desk.page.mouse.down(click_count=2)
+    desk.page.mouse.up(click_count=2)
+    desk.page.wait_for_timeout(BETWEEN_CLICKS_MS)
+    state = desk.state
+    assert (state["running"], state["stopping"], state["message"]["text"]) == (True, False, "")
+    desk.page.wait_for_timeout(BETWEEN_CLICKS_MS)
+    desk["cancel-button"].click()
+    desk.until(lambda state: not state["running"], "the end of the run")

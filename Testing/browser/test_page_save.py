@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dicom_slice import write_ct_series
 from page_files import LEVELS, truth
 from phantoms import small_phantom
 from playwright.sync_api import expect
@@ -31,6 +32,37 @@ def test_what_is_saved_and_what_is_downloaded_is_what_is_on_show(desk, kind, tmp
         assert [point.level.name for point in points] == LEVELS
         for point, expected in zip(points, truth().points, strict=True):
             assert point.position_lps_mm == pytest.approx(expected.position_lps_mm, abs=0.05)
+
+
+def test_a_report_of_a_series_that_was_dropped_refers_to_it(desk, tmp_path):
+    from pydicom import dcmread
+
+    expect(desk["save-report"]).to_have_count(0)  # the phantom is no DICOM
+    write_ct_series(tmp_path / "series", small_phantom().scan.to_sitk())
+    desk.drop(tmp_path / "series")
+    desk.until_series()
+    desk.open_file("truth.mrk.json")
+    desk.until_names(*LEVELS)
+    desk["save-name"].fill("kept")
+    path = desk.folder / "kept.dcm"
+    try:
+        desk["save-report"].click()
+        desk.until_saved(path)
+        saved = dcmread(path)
+    finally:
+        path.unlink(missing_ok=True)
+    with desk.page.expect_download() as download:
+        desk["download-report"].click()
+    assert download.value.suggested_filename == "DICOM series.dcm"
+    download.value.save_as(tmp_path / "downloaded.dcm")
+    for report in (saved, dcmread(tmp_path / "downloaded.dcm")):
+        assert (report.Modality, report.StudyInstanceUID) == ("SR", "1.2.3")
+        assert all(name in str(report) for name in LEVELS)
+        assert "1.2.3.1.40" in str(report)  # one of the slices
+    desk.back_to_the_phantom()
+    desk.open_file("truth.mrk.json")
+    desk.until_names(*LEVELS)
+    expect(desk["save-report"]).to_have_count(0)
 
 
 def test_corrections_that_were_saved_come_back(desk):

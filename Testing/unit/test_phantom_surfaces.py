@@ -190,6 +190,14 @@ def test_phantom_with_shapes_shows_them_at_the_same_centroids(shapes):
         assert 60 < around.mean() < 350, level
 
 
+def test_torch_paints_the_same_shapes(shapes):
+    quiet, anatomy = Acquisition(noise_hu=0), Anatomy(shapes=shapes)
+    spec = PhantomSpec((5, 5, 5), Level.L2, Level.L3, width_mm=90, depth_mm=110, acquisition=quiet, anatomy=anatomy)
+    host, device = make_phantom(3, spec), make_phantom(3, spec, "cpu")
+    np.testing.assert_allclose(device.scan.hu, host.scan.hu, atol=0.5)
+    assert device.centroids == host.centroids
+
+
 def test_ribs_lean_on_the_processes_of_the_shape(shapes):
     spine = with_forms(build_spine(PhantomSpec(), np.random.default_rng(0)), shapes, np.random.default_rng(1))
     vertebra = spine[Level.T7]

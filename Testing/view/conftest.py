@@ -11,6 +11,7 @@ ON_THE_HARNESS = (
     "test_view_opening.py",
     "test_view_opener.py",
     "test_view_rescue.py",
+    "test_view_series.py",
 )
 
 

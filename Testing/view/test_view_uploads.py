@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from VertebraLabelingLib.core.errors import InputError
@@ -10,6 +11,7 @@ from VertebraLabelingLib.view.uploads import (
     MEGABYTE,
     UploadTooLargeError,
     check_announced,
+    kept_place,
     safe_name,
     scan_of,
     store,
@@ -69,8 +71,23 @@ def test_a_name_of_which_nothing_is_left_is_refused(said):
         safe_name(said)
 
 
+@pytest.mark.parametrize("said", ["a/..", "a/", "a/b/."])
+def test_a_name_of_which_nothing_is_left_is_refused_in_a_folder_too(said):
+    with pytest.raises(InputError, match="usable name"):
+        kept_place(said, {})
+
+
+def test_folders_are_kept_by_number_so_that_no_name_of_theirs_counts():
+    folders = {}
+    said = ("x.dcm", "../x.dcm", "/etc/x.dcm", "..\\y.dcm", "a/b/x.dcm")
+    assert [kept_place(name, folders) for name in said] == [
+        "x.dcm", "folder-0/x.dcm", "folder-1/x.dcm", "folder-0/y.dcm", "folder-2/x.dcm",
+    ]  # fmt: skip
+
+
 def dropped(folder, *names):
     for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x")
     return scan_of(folder, names)
 
@@ -82,14 +99,17 @@ def dropped(folder, *names):
         (["a.raw", "a.mhd"], "a.mhd"),
         (["a.NHDR", "a.raw.gz"], "a.NHDR"),
         (["a.hdr", "a.img"], "a.hdr"),
+        (["folder-0/a.mhd", "folder-0/a.raw", "folder-1/x.txt"], "folder-0/a.mhd"),
+        (["folder-0/a.nii.gz"], "folder-0/a.nii.gz"),
     ],
 )
 def test_a_header_and_its_data_are_one_scan(tmp_path, names, header):
-    assert dropped(tmp_path, *names) == (tmp_path / header, header)
+    assert dropped(tmp_path, *names) == (tmp_path / header, Path(header).name)
 
 
 def test_slices_with_whatever_lies_beside_them_are_a_series(tmp_path):
     assert dropped(tmp_path, "1.dcm", "readme.txt", "2.dcm") == (tmp_path, "DICOM series")
+    assert dropped(tmp_path, "folder-0/1.dcm", "folder-1/1.dcm") == (tmp_path, "DICOM series")
 
 
 @pytest.mark.parametrize("names", [["a.nii.gz", "b.nii.gz"], ["a.mhd", "b.mhd", "1.dcm"], ["a.txt", "b.mrk.json"]])

@@ -14,10 +14,12 @@ import SimpleITK as sitk
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from small_ct import VOXEL_MM, trunk_hu
-from VertebraLabelingLib.view import web as web_file
+from VertebraLabelingLib.core.errors import UsageError
+from VertebraLabelingLib.view import uploads
 from VertebraLabelingLib.view.access import Access
 from VertebraLabelingLib.view.folder import Folder
 from VertebraLabelingLib.view.opener import Opener
+from VertebraLabelingLib.view.uploads import MOST_FILES
 from VertebraLabelingLib.view.web import Web, page_html
 from VertebraLabelingLib.view.workspace import Workspace
 
@@ -30,6 +32,7 @@ class FakeViewer:
 
     upload_limit_bytes = 1000
     curved_picture = None
+    is_running = False
 
     def __init__(self):
         self.opened, self.told = [], []
@@ -37,24 +40,36 @@ class FakeViewer:
         self.may_open = asyncio.Event()
         self.may_open.set()
         self.workspace = SimpleNamespace(
-            tell=lambda *said: self.told.append(said), export_to=self._export, message="No."
+            tell=lambda *said: self.told.append(said),
+            export_to=self._export,
+            message="No.",
+            check_idle=self._check_idle,
+            is_receiving=False,
+            show_receiving=self._show_receiving,
         )
+
+    def _check_idle(self):
+        if self.is_running:
+            raise UsageError("Wait for the run to end.")
+
+    def _show_receiving(self, is_receiving):
+        self.workspace.is_receiving = is_receiving
 
     def state(self):
         return {"points": []}
 
     async def open(self, path, within, name):
-        assert path == within.root or path.parent == within.root
+        assert within.root in (path, *path.parents)
         await self.may_open.wait()
-        files = [path] if path.is_file() else sorted(path.iterdir())
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
         self.opened.append((path, [(file.name, file.read_bytes()) for file in files]))
         return ""
 
     def _export(self, folder, kind):
         if kind == "verse":
             return None
-        (folder / "mine.csv").write_text("L1")
-        return folder / "mine.csv"
+        (folder / "mïne.csv").write_text("L1")
+        return folder / "mïne.csv"
 
 
 def served(tmp_path, check, make_viewer=FakeViewer):
@@ -212,6 +227,53 @@ def test_an_upload_that_is_refused_is_told_on_the_page(tmp_path, files, status, 
     served(tmp_path, check)
 
 
+def test_files_that_could_not_be_opened_now_are_not_sent(tmp_path):
+    async def check(client, viewer):
+        viewer.is_running = True
+        answer = await client.post(f"/{TOKEN}/announce?files=1&bytes=1")
+        assert (answer.status, await answer.text()) == (400, "Wait for the run to end.")
+
+    served(tmp_path, check)
+
+
+def test_files_of_one_name_from_two_folders_are_kept_apart_and_those_of_one_together(tmp_path):
+    async def check(client, viewer):
+        names = ("0/s/a/1.dcm", "0/s/b/1.dcm", "0/s/b/2.dcm")
+        series = form(*[(name, name.encode()) for name in names])
+        assert (await client.post(f"/{TOKEN}/upload", data=series)).status == 200
+        assert [(name.rpartition("/")[2], name.encode()) for name in names] == viewer.opened[0][1]
+        pair = form(("0/s/a.raw", b"1"), ("0/s/a.mhd", b"2"), ("0/s/b/note.txt", b"3"))
+        assert (await client.post(f"/{TOKEN}/upload", data=pair)).status == 200
+        assert viewer.opened[1][1] == [("a.mhd", b"2")]
+        twice = form(("0/s/1.dcm", b"1"), ("0/s/1.dcm", b"2"))
+        assert "1.dcm came twice" in await (await client.post(f"/{TOKEN}/upload", data=twice)).text()
+
+    served(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "part"),
+    [
+        ("files=1&bytes=1000", 200, "ok"),
+        ("files=2&bytes=1001", 413, "larger than"),
+        ("files=0&bytes=0", 400, "No file"),
+        (f"files={MOST_FILES}&bytes=0", 200, "ok"),
+        (f"files={MOST_FILES + 1}&bytes=0", 400, f"more than {MOST_FILES} files"),
+        ("unread=IM%201", 400, "cannot read 'IM 1'"),
+        ("files=many&bytes=1", 400, "reload"),
+        ("", 400, "reload"),
+    ],
+)
+def test_what_would_be_refused_is_refused_when_it_is_announced(tmp_path, said, status, part):
+    async def check(client, viewer):
+        answer = await client.post(f"/{TOKEN}/announce?{said}")
+        assert answer.status == status
+        assert part in (sentence := await answer.text())
+        assert viewer.told == ([] if status == 200 else [(sentence, "error")])
+
+    served(tmp_path, check)
+
+
 def test_one_upload_at_a_time(tmp_path):
     async def check(client, viewer):
         viewer.may_open.clear()
@@ -220,6 +282,7 @@ def test_one_upload_at_a_time(tmp_path):
         second = await client.post(f"/{TOKEN}/upload", data=form(("b.nrrd", b"2")))
         assert second.status == 409
         assert "wait" in await second.text()
+        assert (await client.post(f"/{TOKEN}/announce?files=1&bytes=1")).status == 409
         viewer.may_open.set()
         assert (await first).status == 200
         assert (await client.post(f"/{TOKEN}/upload", data=form(("c.nrrd", b"3")))).status == 200
@@ -246,7 +309,7 @@ def test_after_an_upload_that_was_broken_off_another_one_may_come(tmp_path):
 
 
 def test_no_endless_number_of_files_comes_in_one_upload(tmp_path, monkeypatch):
-    monkeypatch.setattr(web_file, "MOST_FILES", 3)
+    monkeypatch.setattr(uploads, "MOST_FILES", 3)
 
     async def check(client, viewer):
         files = [(f"{number}.dcm", b"1") for number in range(4)]
@@ -354,7 +417,9 @@ def test_a_download_is_the_file_and_a_refusal_its_sentence(tmp_path):
     async def check(client, viewer):
         answer = await client.get(f"/{TOKEN}/download/csv")
         assert await answer.text() == "L1"
-        assert answer.headers["Content-Disposition"] == 'attachment; filename="mine.csv"'
+        assert (
+            answer.headers["Content-Disposition"] == "attachment; filename=\"m?ne.csv\"; filename*=UTF-8''m%C3%AFne.csv"
+        )
         assert (await client.get(f"/{TOKEN}/download/verse")).status == 409
         assert (await client.get(f"/{TOKEN}/download/exe")).status == 404
         assert (await client.get(f"/{TOKEN}/curved.png")).status == 404

@@ -110,10 +110,10 @@ def test_a_question_stands_in_the_page_until_it_is_answered(desk):
     desk.act("undo")
     assert told(desk) == ("error", "Answer the question first.")
     assert names(desk) == list(LUMBAR)
-    desk.act("answer", False)
+    desk.act("answer", desk.questions.number, False)
     assert (names(desk), snapshot(desk)["question"]) == (list(LUMBAR), "")
     desk.act("shiftUp")
-    desk.act("answer", True)
+    desk.act("answer", desk.questions.number, True)
     assert names(desk)[0] == "T11"
 
 
@@ -121,10 +121,10 @@ def test_labelling_again_asks_before_corrections_are_replaced(desk):
     drag(labelled(desk), 0, (5, 5, 5))
     desk.act("label")
     assert "corrected by hand" in snapshot(desk)["question"]
-    desk.act("answer", False)
+    desk.act("answer", desk.questions.number, False)
     assert not snapshot(desk)["running"]
     desk.act("label")
-    desk.act("answer", True)
+    desk.act("answer", desk.questions.number, True)
     assert snapshot(desk)["running"]
 
 
@@ -136,9 +136,75 @@ def test_points_changed_during_a_run_are_replaced_only_after_a_yes(desk):
     desk.poll()
     assert "changed while the run went on" in snapshot(desk)["question"]
     desk.poll()  # the clock goes on meanwhile
-    desk.act("answer", False)
+    desk.act("answer", desk.questions.number, False)
     assert names(desk) == list(LUMBAR[1:])
     assert labels_of(node) == list(LUMBAR)
+
+
+def test_points_that_are_not_replaced_are_kept_in_a_file_and_leave_the_page(desk, scene, tmp_path):
+    """The page shows one list: of another one nobody could select a point."""
+    node = labelled(desk)
+    desk.act("curve")
+    desk.act("label")
+    drag(node, 0, (5, 5, 5))
+    moved = [point.position_lps_mm for point in desk.session.column]
+    arrived = []
+    desk.points_arrived.connect(lambda places: arrived.append(len(places)))
+    FakeJob.made[-1].finish(result(LUMBAR[1:]))
+    desk.poll()
+    desk.act("answer", desk.questions.number, False)
+    assert (names(desk), arrived) == (list(LUMBAR[1:]), [len(LUMBAR) - 1])
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 1
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsCurveNode") == 0
+    path = tmp_path / "ct.unsaved.mrk.json"
+    assert told(desk) == ("info", f"The points that you had changed are kept in {path}")
+    desk.open_points(path)
+    assert names(desk) == list(LUMBAR)
+    assert np.allclose([point.position_lps_mm for point in desk.session.column], moved, atol=0.01)
+
+
+def test_nothing_is_opened_while_a_question_is_open(desk, tmp_path):
+    """Its answer could be about points and a CT that are gone."""
+    node = labelled(desk)
+    desk.act("save", "markups", "mine")
+    desk.act("label")
+    drag(node, 0, (5, 5, 5))
+    FakeJob.made[-1].finish(result(LUMBAR[1:]))
+    desk.poll()
+    for opens in (lambda: desk.open_scan(ct("other.nrrd")), lambda: desk.open_points(tmp_path / "mine.mrk.json")):
+        opens()
+        assert told(desk) == ("error", "Answer the question first.")
+    desk.act("answer", desk.questions.number, True)
+    assert (snapshot(desk)["ct"]["name"], names(desk)) == ("ct", list(LUMBAR[1:]))
+
+
+def test_a_refinement_leaves_the_selection_and_the_views_as_they_are(desk):
+    labelled(desk)
+    desk.act("go", 1)
+    arrived = []
+    desk.points_arrived.connect(arrived.append)
+    desk.act("refine")
+    moved = {"level": LUMBAR[1], "position_lps_mm": [1.0, 2.0, -40.0]}
+    FakeJob.made[-1].finish({"event": "result", "points": [moved], "moved_mm": [5.0]})
+    desk.poll()
+    assert desk.session.column[1].position_lps_mm == (1.0, 2.0, -40.0)
+    assert (desk.rows, desk.session.selected, arrived) == ((1,), 1, [])
+
+
+def test_what_is_opened_in_place_of_another_leaves_nothing_behind(desk, scene, tmp_path):
+    """No display that would hold the voxels of a CT, and no curve of points that are gone."""
+    labelled(desk)
+    desk.act("save", "markups", "mine")
+    desk.act("curve")  # whose colours stay
+    desk.open_points(tmp_path / "mine.mrk.json")
+    before = scene.GetNumberOfNodes()
+    for _ in range(2):
+        desk.act("curve")
+        desk.open_points(tmp_path / "mine.mrk.json")
+        assert scene.GetNumberOfNodes() == before
+        desk.open_scan(ct("other.nrrd"))
+        desk.open_points(tmp_path / "mine.mrk.json")
+        assert scene.GetNumberOfNodes() == before
 
 
 def test_a_run_can_be_cancelled_and_blocks_the_tools(desk):
@@ -185,10 +251,10 @@ def test_saving_asks_before_a_file_is_replaced(desk, tmp_path):
     desk.act("shiftUp")
     assert snapshot(desk)["unsaved"]
     desk.act("save", "csv", "mine")
-    desk.act("answer", False)
+    desk.act("answer", desk.questions.number, False)
     assert (tmp_path / "mine.csv").read_text() == before
     desk.act("save", "csv", "mine")
-    desk.act("answer", True)
+    desk.act("answer", desk.questions.number, True)
     assert (tmp_path / "mine.csv").read_text() != before
     assert not snapshot(desk)["unsaved"]
 
@@ -205,10 +271,10 @@ def test_saved_points_are_opened_again(desk, tmp_path):
     desk.act("lock", 2, True)
     desk.act("save", "markups", "mine")
     desk.act("shiftUp")
-    desk.act("answer", True)
+    desk.act("answer", desk.questions.number, True)
     desk.open_points(tmp_path / "mine.mrk.json")
     assert "not saved" in snapshot(desk)["question"]
-    desk.act("answer", True)
+    desk.act("answer", desk.questions.number, True)
     assert names(desk) == list(LUMBAR)
     assert snapshot(desk)["points"][2]["locked"]
 
@@ -219,7 +285,7 @@ def test_an_uploaded_list_may_be_gone_when_the_question_is_answered(desk, tmp_pa
     desk.act("shiftUp")
     desk.open_points(tmp_path / "mine.mrk.json")
     (tmp_path / "mine.mrk.json").unlink()
-    desk.act("answer", True)
+    desk.act("answer", desk.questions.number, True)
     assert names(desk) == list(LUMBAR)
 
 
@@ -247,7 +313,7 @@ def test_another_ct_takes_the_place_of_the_first_with_its_points(desk, scene):
 def test_another_ct_is_not_opened_over_unsaved_corrections_without_a_yes(desk):
     drag(labelled(desk), 0, (5, 5, 5))
     desk.open_scan(ct("other.nrrd"))
-    desk.act("answer", False)
+    desk.act("answer", desk.questions.number, False)
     assert snapshot(desk)["ct"]["name"] == "ct"
     assert names(desk) == list(LUMBAR)
 
@@ -324,8 +390,33 @@ def test_a_confirmed_point_is_nudged_only_after_a_yes(desk):
     before = snapshot(desk)["points"][2]["position_lps_mm"]
     desk.act("nudge", "S")
     assert "confirmed by you" in snapshot(desk)["question"]
-    desk.act("answer", False)
+    desk.act("answer", desk.questions.number, False)
     assert snapshot(desk)["points"][2]["position_lps_mm"] == before
+
+
+def test_points_outside_of_the_ct_are_told_as_long_as_they_are_there(desk):
+    def outside():
+        return [problem for problem in snapshot(desk)["problems"] if "outside" in problem]
+
+    labelled(desk)
+    desk.act("select", list(range(1, 7)))
+    desk.act("delete")
+    desk.session.move(0, (13.5, 14.0, 10.0))
+    assert outside() == []
+    desk.session.move(0, (500.0, 14.0, 10.0))
+    assert outside() == ["T12 lies outside of the CT; drag it back, undo, or delete it."]
+    desk.act("undo")
+    assert outside() == []
+    desk.act("undo")
+    desk.act("undo")
+    assert outside() == ["6 points lie outside of the CT; do they belong to another one?"]
+
+
+def test_a_sentence_that_is_told_again_is_another_message(desk):
+    desk.tell("Saved.")
+    first = snapshot(desk)["message"]
+    desk.tell("Saved.")
+    assert snapshot(desk)["message"] != first
 
 
 def test_nothing_is_nudged_where_no_point_is_marked(desk):

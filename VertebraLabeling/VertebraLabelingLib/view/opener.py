@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from ..app import job_words
 from ..core.errors import UsageError, VertebraLabelingError
 from . import opening
+from .series import read_series
 
 if TYPE_CHECKING:
     from ..core.scan import Scan
     from .folder import Folder
+    from .series import Series
     from .workspace import Workspace
 
 POINT_FILES = (".json", ".csv")
@@ -55,17 +57,19 @@ class Opener:
             workspace.open_points(path)
         else:
             workspace.check_idle()
-            scan = await self._read(path, within, name)
+            scan, series = await self._read(path, within, name)
             workspace.tell("")
-            workspace.open_scan(scan)
+            workspace.open_scan(scan, series)
         return workspace.message if workspace.message_kind == "error" else ""
 
-    async def _read(self, path: Path, within: Folder | None, name: str) -> Scan:
+    async def _read(self, path: Path, within: Folder | None, name: str) -> tuple[Scan, Series | None]:
         self._workspace.opening_name = name
         self._workspace.tell("")
         try:
-            scan = await asyncio.get_running_loop().run_in_executor(None, opening.read_ct, path, within)
+            scan, series = await asyncio.gather(
+                asyncio.to_thread(opening.read_ct, path, within), asyncio.to_thread(read_series, path, name)
+            )
         finally:
             self._workspace.opening_name = ""
             self._workspace.changed.emit()
-        return replace(scan, name=name)
+        return replace(scan, name=name), series

@@ -1,4 +1,4 @@
-"""A CT or a point list from a file into the scene, which stays as it was when the file cannot be read."""
+"""A CT or a point list from a file into the scene, which stays as it was when it cannot be read; and out of it."""
 
 from __future__ import annotations
 
@@ -60,6 +60,14 @@ def add_points(column: Column, name: str, volume_node: Any) -> Any:
     mark_written(node)
     place_beside(node, volume_node)
     return node
+
+
+def remove(node: Any) -> None:
+    """Take a node out of its scene with its displays, which would hold the voxels of a CT for ever."""
+    scene = node.GetScene()
+    displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+    for gone in filter(None, (node, *displays)):
+        scene.RemoveNode(gone)
 
 
 def _stem(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from ..app.signal import Signal
@@ -17,6 +18,7 @@ from ..app.signal import Signal
 
 @dataclass(frozen=True)
 class _Open:
+    number: int
     text: str
     asker: Any
 
@@ -27,11 +29,17 @@ class Questions:
     def __init__(self) -> None:
         self.changed = Signal()
         self._open: deque[_Open] = deque()
+        self._numbers = count(1)
 
     @property
     def text(self) -> str:
         """The question on show; "" when there is none."""
         return self._open[0].text if self._open else ""
+
+    @property
+    def number(self) -> int:
+        """Of the question on show; 0 when there is none."""
+        return self._open[0].number if self._open else 0
 
     def run(self, action: Callable[[], object]) -> None:
         """Do `action` until it ends or asks; what it raises before it asks is raised here."""
@@ -48,9 +56,12 @@ class Questions:
             raise RuntimeError("a question can be asked only within Questions.run")
         return bool(runner.switch(question))
 
-    def answer(self, yes: bool) -> None:
-        """Answer the question on show, and go on with what asked it; nothing happens when there is none."""
-        if self._open:
+    def answer(self, number: int, yes: bool) -> None:
+        """Answer the question with this number, and go on with what asked it.
+
+        Nothing happens when that one is not on show: the second of two quick clicks is no answer to the next question.
+        """
+        if self._open and number == self.number:
             asker = self._open.popleft().asker
             self.changed.emit()
             self._go_on(asker, yes)
@@ -61,5 +72,5 @@ class Questions:
         asker.parent = getcurrent()
         question = asker.switch(*answer)
         if not asker.dead:
-            self._open.append(_Open(question, asker))
+            self._open.append(_Open(next(self._numbers), question, asker))
             self.changed.emit()

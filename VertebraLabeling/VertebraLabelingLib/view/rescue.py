@@ -1,4 +1,4 @@
-"""Corrections that are not saved when the viewer ends, however it ends."""
+"""Corrections that nobody has saved and that are about to go: kept in a file beside the CT."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import slicer
 
 from ..app.exporting import MARKUPS, export
+from ..app.points_node import read_column
 from ..core.errors import CorrectionError, UsageError
 
 if TYPE_CHECKING:
@@ -18,24 +19,27 @@ if TYPE_CHECKING:
 
 
 def rescue(workspace: Workspace) -> Path | None:
-    """Write them into the page's folder as ``NAME.unsaved.mrk.json``, which is nobody's yet; None when there are none.
+    """When the viewer ends, however it ends: `keep` them; None when there are none."""
+    return keep(workspace, workspace.session.points_node) if workspace.has_unsaved_corrections else None
+
+
+def keep(workspace: Workspace, points_node: Any) -> Path:
+    """Write points into the page's folder as ``NAME.unsaved.mrk.json``, which is nobody's yet.
 
     Into a new temporary folder where that one cannot be written.
     """
-    if not workspace.has_unsaved_corrections:
-        return None
     try:
-        return _write(workspace, workspace.folder.root)
+        return _write(workspace, points_node, workspace.folder.root)
     except UsageError:
-        return _write(workspace, Path(tempfile.mkdtemp(prefix="vertebra-labeling-unsaved-")))
+        return _write(workspace, points_node, Path(tempfile.mkdtemp(prefix="vertebra-labeling-unsaved-")))
 
 
-def _write(workspace: Workspace, folder: Path) -> Path:
+def _write(workspace: Workspace, points_node: Any, folder: Path) -> Path:
     path = _free_path(workspace, folder)
     try:
-        export(path, workspace.session.column, None)
+        export(path, read_column(points_node), None)
     except CorrectionError:  # two points of one name: no list of levels, but still the user's work
-        _write_as_it_is(workspace.session.points_node, path)
+        _write_as_it_is(points_node, path)
     return path
 
 

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..app import point_words
 from ..app.exporting import TIPS
+from ..app.session.edited_points import listed
 from ..app.tools import ANOMALY_TIP, anomaly_texts, level_names
+from ..app.volume import geometry_of
+from ..app.volume import refusal as refused
 from ..core.anatomy import REGION_COLOURS
 from ..methods.registry import METHODS, refusal
 from .layout import COLOURS, EDGES, css
+from .uploads import MOST_FILES
 from .workspace import SUFFIXES
 
 if TYPE_CHECKING:
@@ -23,8 +27,10 @@ def snapshot(workspace: Workspace) -> dict[str, Any]:
     return {
         "ct": _ct(session.input_volume),
         "opening": workspace.opening_name,
-        "message": {"text": workspace.message, "kind": workspace.message_kind},
+        "receiving": workspace.is_receiving,
+        "message": {"text": workspace.message, "kind": workspace.message_kind, "number": workspace.messages_told},
         "question": workspace.questions.text,
+        "question_number": workspace.questions.number,
         "running": session.is_running,
         "stopping": session.stopping,
         "fraction": round(session.fraction, 3),
@@ -34,13 +40,14 @@ def snapshot(workspace: Workspace) -> dict[str, Any]:
         "summary": list(session.summary_lines),
         "is_level_unsure": session.is_level_unsure,
         "alternatives": [{"index": offer.index, "text": offer.text} for offer in session.alternatives],
-        "problems": list(session.problems),
+        "problems": [*session.problems, *_outside(workspace)],
         "points": _points(workspace),
         "selected": session.selected,
         "can_undo": session.can_undo,
         "can_redo": session.can_redo,
         "tools": _tools(workspace),
         "name": workspace.proposed_name,
+        "kinds": [{"name": kind, "ending": SUFFIXES[kind], "tip": TIPS[SUFFIXES[kind]]} for kind in workspace.kinds],
         "unsaved": workspace.has_unsaved_corrections,
     }
 
@@ -53,7 +60,7 @@ def constants(workspace: Workspace, upload_limit_mb: int) -> dict[str, Any]:
         "anomalies": [{"name": anomaly.name, "text": text} for anomaly, text in anomaly_texts().items()],
         "folder": str(workspace.folder.root),
         "upload_limit_mb": upload_limit_mb,
-        "kinds": [{"name": kind, "ending": ending, "tip": TIPS[ending]} for kind, ending in SUFFIXES.items()],
+        "most_files": MOST_FILES,
         "edges": EDGES,
         "colours": _colours(),
     }
@@ -73,6 +80,18 @@ def _ct(volume_node: Any) -> dict[str, Any] | None:
         "size_ijk": list(volume_node.GetImageData().GetDimensions()),
         "spacing_mm": [round(mm, 3) for mm in volume_node.GetSpacing()],
     }
+
+
+def _outside(workspace: Workspace) -> list[str]:
+    """A sentence on points that were dragged out of the CT, or belong to another one."""
+    session = workspace.session
+    if refused(session.input_volume):
+        return []
+    contains = geometry_of(session.input_volume).contains_lps
+    away = [point.label for point in session.column if not contains(point.position_lps_mm)]
+    if len(away) > 1:
+        return [f"{listed(away)} lie outside of the CT; do they belong to another one?"]
+    return [f"{label} lies outside of the CT; drag it back, undo, or delete it." for label in away]
 
 
 def _tools(workspace: Workspace) -> dict[str, Any]:

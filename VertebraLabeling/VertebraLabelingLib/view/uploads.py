@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..core.errors import InputError
 
@@ -33,8 +33,32 @@ def safe_name(name: str) -> str:
     return last
 
 
+def kept_place(said: str, folders: dict[str, str]) -> str:
+    """Where under the folder of the upload a file is kept that the browser calls "series/1/x.dcm": "folder-0/x.dcm".
+
+    Files of one folder stay together, and two folders may hold files of one name.  folders: those of the upload so far,
+    as the browser calls them and as they are called here; completed.  InputError as for `safe_name`.
+    """
+    above, _, name = said.replace("\\", "/").rpartition("/")
+    if not above:
+        return safe_name(name)
+    return f"{folders.setdefault(above, f'folder-{len(folders)}')}/{safe_name(name)}"
+
+
 class UploadTooLargeError(InputError):
     """More bytes than the limit."""
+
+
+class UploadInTheWayError(InputError):
+    """Another upload is coming in."""
+
+
+def check_count(count: int) -> None:
+    """InputError for no file, or for more than `MOST_FILES`."""
+    if count < 1:
+        raise InputError("No file came with the upload; choose one.")
+    if count > MOST_FILES:
+        raise InputError(f"These are more than {MOST_FILES} files; choose the slices of one series only.")
 
 
 def check_announced(size_bytes: int | None, limit_bytes: int) -> None:
@@ -54,12 +78,13 @@ def too_large(limit_bytes: int) -> str:
 def scan_of(folder: Path, names: Sequence[str]) -> tuple[Path, str]:
     """What is to be opened of the files that came together, and what to call it; InputError when they are no one scan.
 
-    One file, or one header with its data, or the slices of a DICOM series with whatever lies beside them.
+    One file, or one header with its data, or the slices of a DICOM series with whatever lies beside them.  names: the
+    places of the files under `folder`.
     """
     headers = [name for name in names if name.lower().endswith(_DETACHED_HEADERS)]
     if len(names) == 1 or len(headers) == 1:
         name = (headers or names)[0]
-        return folder / name, name
+        return folder / name, PurePosixPath(name).name
     from ..core.dicom_series import image_files
 
     if headers or not image_files(folder):

@@ -158,10 +158,10 @@ class Viewer:
         self._show(changes)
         self._plan_curved()
         if values["message"] != before["message"] and values["message"]["kind"] == "info":
-            asyncio.get_event_loop().call_later(INFO_S, self._forget, values["message"]["text"])
+            asyncio.get_event_loop().call_later(INFO_S, self._forget, values["message"]["number"])
 
-    def _forget(self, text: str) -> None:
-        if self.workspace.message == text:
+    def _forget(self, number: int) -> None:
+        if self.workspace.messages_told == number:
             self.workspace.tell("")
 
     def _plan_curved(self) -> None:

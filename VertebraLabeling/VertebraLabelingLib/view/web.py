@@ -7,12 +7,12 @@ import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
-from ..core.errors import InputError, VertebraLabelingError
-from .folder import Folder
-from .uploads import MOST_FILES, UploadTooLargeError, check_announced, safe_name, scan_of, store, temporary_folder
+from .receiver import Receiver
+from .uploads import temporary_folder
 from .workspace import SUFFIXES
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ RELOAD_GRACE_S = 2.0
 """A page that is loaded again comes before its old connection has ended."""
 ANSWER_S = 0.5
 """Before a connection is ended, for what it has asked: the page takes a lost answer for a mistake."""
-CHUNK_BYTES = 1 << 20
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -34,8 +33,8 @@ class Web:
     def __init__(self, viewer: Viewer, access: Access, client_folder: Path, modules: dict[str, Any]) -> None:
         self._viewer, self._access = viewer, access
         self._client_folder, self._modules = client_folder, modules
+        self._receiver = Receiver(viewer)
         self._connection: web.Request | None = None
-        self._is_receiving = False
 
     def mount(self, app: web.Application) -> None:
         """Add the routes and the guard to trame's application, which has the websocket already."""
@@ -47,7 +46,8 @@ class Web:
         app.router.add_get(f"{base}/state.json", self._state)
         app.router.add_get(f"{base}/curved.png", self._curved)
         app.router.add_get(f"{base}/download/{{kind}}", self._download)
-        app.router.add_post(f"{base}/upload", self._upload)
+        app.router.add_post(f"{base}/announce", self._receiver.announce)
+        app.router.add_post(f"{base}/upload", self._receiver.upload)
         app.router.add_post(f"{base}/take-over", self._take_over)
         app.router.add_post(f"{base}/paraview/", self._connection_place)
         app.router.add_static(f"{base}/page", PAGE)
@@ -142,71 +142,21 @@ class Web:
             if path is None:
                 raise web.HTTPConflict(text=self._viewer.workspace.message)
             body = path.read_bytes()
-        name = path.name.encode("ascii", "replace").decode().replace('"', "_")
+        plain = path.name.encode("ascii", "replace").decode().replace('"', "_")
         return web.Response(
             body=body,
             content_type="application/octet-stream",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            headers={
+                "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(path.name, safe='')}"
+            },
         )
-
-    async def _upload(self, request: web.Request) -> web.Response:
-        """Files of a form, one form at a time: a CT in one file or two, the slices of a DICOM series, or points."""
-        if self._is_receiving:
-            return self._refused(409, "Other files are just coming in; wait until they are read.")
-        self._is_receiving = True
-        try:
-            return await self._open_upload(request)
-        finally:
-            self._is_receiving = False
-
-    async def _open_upload(self, request: web.Request) -> web.Response:
-        try:
-            check_announced(request.content_length, self._viewer.upload_limit_bytes)
-            with temporary_folder() as folder:
-                path, name = scan_of(folder, await self._receive(request, folder))
-                refusal = await self._viewer.opener.open(path, Folder(folder), name)
-        except VertebraLabelingError as error:
-            return self._refused(413 if isinstance(error, UploadTooLargeError) else 400, str(error))
-        except (ValueError, AssertionError, OSError, EOFError):
-            # what aiohttp says of a form that is none, or is cut short
-            return self._refused(400, "The upload is damaged or could not be stored; choose the file again.")
-        return web.Response(status=400 if refusal else 200, text=refusal or "ok")
-
-    def _refused(self, status: int, sentence: str) -> web.Response:
-        self._viewer.workspace.tell(sentence, "error")
-        return web.Response(status=status, text=sentence)
-
-    async def _receive(self, request: web.Request, folder: Path) -> list[str]:
-        """Names of the files of a form, which then are in the folder."""
-        if not request.content_type.startswith("multipart/"):
-            raise InputError("The upload is no form with files; use the page.")
-        names: list[str] = []
-        left_bytes = self._viewer.upload_limit_bytes
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader) or not part.filename:
-                raise InputError("The upload holds something that is no file; use the page.")
-            if len(names) == MOST_FILES:
-                raise InputError(f"These are more than {MOST_FILES} files; choose the slices of one series only.")
-            name = safe_name(part.filename)
-            if name in names:
-                raise InputError(f"The file {name} came twice; choose each file once.")
-            await store(_chunks(part), folder / name, left_bytes)
-            left_bytes -= (folder / name).stat().st_size
-            names.append(name)
-        if not names:
-            raise InputError("No file came with the upload; choose one.")
-        return names
-
-
-async def _chunks(part: Any) -> Any:
-    while chunk := await part.read_chunk(CHUNK_BYTES):
-        yield chunk
 
 
 def page_html(client_index: Path) -> str:
     """trame's own start page under the viewer's title, with the viewer's style and keys."""
     text = client_index.read_text(encoding="utf-8")
-    own = '<link rel="stylesheet" href="page/page.css"><script src="page/page.js" defer></script></head>'
+    own = '<link rel="stylesheet" href="page/page.css"><script src="page/page.js" defer></script>'
+    own += '<script src="page/files.js" defer></script></head>'
     text = re.sub(r"<title>.*?</title>", "<title>Vertebra Labeling</title>", text, flags=re.DOTALL)
     text = re.sub(r'<meta\s+name="(description|keywords)".*?/>', "", text, flags=re.DOTALL)
     text = text.replace('href="logo.png"', 'href="page/icon.png"')

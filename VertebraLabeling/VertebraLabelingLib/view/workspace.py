@@ -6,12 +6,12 @@ It knows neither trame nor a browser, so that it is tested on MRML alone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..app import job_words
-from ..app.exporting import MARKUPS, TABLE, VERSE, file_name
+from ..app.exporting import MARKUPS, REPORT, TABLE, VERSE, file_name
 from ..app.points_node import is_corrected
 from ..app.session import Session
 from ..app.signal import Signal
@@ -23,14 +23,17 @@ from . import opening
 from .folder import Folder
 from .layout import COLOURS, SIDES_LPS
 from .questions import Questions
+from .rescue import keep
 
 if TYPE_CHECKING:
     from ..core.correction.column_point import Position
     from ..core.correction.relabel import Anomaly, Reach
+    from .series import Series
 
-SUFFIXES = {"markups": MARKUPS, "csv": TABLE, "verse": VERSE}
+SUFFIXES = {"markups": MARKUPS, "csv": TABLE, "verse": VERSE, "report": REPORT}
 """Kinds of files that the page saves."""
 NUDGE_MM = 1.0
+UNANSWERED = "Answer the question first."
 MessageKind = Literal["info", "error"]
 Action: TypeAlias = tuple[Callable[..., object], ...]
 """What to do, then what makes each of its arguments of the page's."""
@@ -42,7 +45,8 @@ class Workspace:
     changed(): anything that the page shows is different.  volume_opened(node), volume_closing(node).
     points_arrived(positions_lps_mm): other points are on show, from a run or a file.
     scrolled(view, steps), zoomed(view, steps): asked for by keys.
-    message, message_kind: what was last told.  opening_name: the CT that is being read.
+    message, message_kind: what was last told; messages_told: how often anything was.
+    opening_name: the CT that is being read.  is_receiving: whether files come in from the page, until they are read.
     """
 
     def __init__(self, scene: Any, folder: Folder, **jobs: Any) -> None:
@@ -52,14 +56,15 @@ class Workspace:
         self.folder = folder
         self.questions = Questions()
         self.session = Session(scene, ask=self.questions.ask, **jobs)
-        self.message, self.message_kind = "", "info"
+        self.message, self.message_kind, self.messages_told = "", "info", 0
         self.opening_name = ""
+        self.is_receiving = False
         self.level, self.reach = "", REACHES[0]
         self.tools = CorrectionTools(self.session, lambda: self.rows, lambda: self.level, lambda: self.reach)
-        self._scene = scene
         self._keys: tuple[str, ...] = ()
         self._followed: tuple[str, Position] | None = None
         self._saved: Column = ()
+        self._series: Series | None = None
         self._shown_result: Any = None
         self._actions = self._make_actions()
         self.session.changed.connect(self._session_changed)
@@ -81,7 +86,7 @@ class Workspace:
             if name == "answer":
                 action()
             elif self.questions.text:
-                raise UsageError("Answer the question first.")
+                raise UsageError(UNANSWERED)
             else:
                 self.questions.run(lambda: self.attempt(action))
         except VertebraLabelingError as error:
@@ -113,18 +118,48 @@ class Workspace:
     def tell(self, text: str, kind: MessageKind = "info") -> None:
         """Show a sentence until the next action."""
         self.message, self.message_kind = text, kind
+        self.messages_told += 1
+        self.changed.emit()
+
+    def show_receiving(self, is_receiving: bool) -> None:
+        """Show that files come in from the page, or that this has ended."""
+        self.is_receiving = is_receiving
         self.changed.emit()
 
     def poll(self) -> None:
         """Follow the run; call it every 100 to 200 ms."""
         if self.session.is_running:
-            self.questions.run(lambda: self.attempt(self.session.poll))
+            self.questions.run(lambda: self.attempt(self._follow_run))
+
+    def _follow_run(self) -> None:
+        """Show what a run has brought; points that it did not replace, as the user wished, are kept in a file."""
+        session, before, on_show = self.session, self.session.points_node, self._on_show
+        session.poll()
+        if session.last_result is self._shown_result:
+            return
+        self._shown_result = session.last_result
+        if "summary" in session.last_result:  # of a labelling; a refinement only moves points
+            self._show_new_points()
+        if before not in (None, session.points_node) and before.GetScene() is not None:
+            path = keep(self, before)
+            self._remove(on_show)
+            self.tell(f"The points that you had changed are kept in {path}")
+
+    @property
+    def _on_show(self) -> list[Any]:
+        """The points node and its curve, as far as they are there."""
+        return [node for node in (self.session.points_node, self.session.state.curve) if node is not None]
+
+    def _remove(self, nodes: Iterable[Any]) -> None:
+        for node in nodes:
+            if node.GetScene() is not None:
+                opening.remove(node)
 
     def _make_actions(self) -> dict[str, Action]:
         session = self.session
         tools: dict[str, Action] = {name: (self._tool(name),) for name in self.tools.names}
         return tools | {
-            "answer": (self.questions.answer, _flag),
+            "answer": (self.questions.answer, int, _flag),
             "label": (session.label,),
             "cancel": (session.cancel,),
             "method": (lambda method: session.set_options(method=method), str),
@@ -199,9 +234,6 @@ class Workspace:
 
     def _session_changed(self) -> None:
         session = self.session
-        if session.last_result is not self._shown_result:
-            self._shown_result = session.last_result
-            self._show_new_points()
         keys = {point.key for point in session.column}
         self._keys = tuple(key for key in self._keys if key in keys)
         if session.selected is not None:
@@ -220,9 +252,12 @@ class Workspace:
 
     # ---- files ----
 
-    def open_scan(self, scan: Scan) -> None:
-        """Show another CT in place of the one on show; asks when that would lose corrections."""
-        self.questions.run(lambda: self.attempt(lambda: self._open_scan(scan)))
+    def open_scan(self, scan: Scan, series: Series | None = None) -> None:
+        """Show another CT in place of the one on show; asks when that would lose corrections.
+
+        series: that it came from, None for a CT that is no DICOM.
+        """
+        self.questions.run(lambda: self.attempt(lambda: self._open_scan(scan, series)))
         self.changed.emit()
 
     def open_points(self, path: Path) -> None:
@@ -230,18 +265,17 @@ class Workspace:
         self.questions.run(lambda: self.attempt(lambda: self._open_points(path)))
         self.changed.emit()
 
-    def _open_scan(self, scan: Scan) -> None:
+    def _open_scan(self, scan: Scan, series: Series | None) -> None:
         self.check_idle()
         if not self._may_leave("Open the other CT"):
             return
-        old = [self.session.points_node, self.session.state.curve, self.session.input_volume]
+        points, volume = self._on_show, self.session.input_volume
         self.session.set_points_node(None)
-        if old[-1] is not None:
-            self.volume_closing.emit(old[-1])
+        if volume is not None:
+            self.volume_closing.emit(volume)
         self.session.set_input_volume(opening.add_volume(scan))
-        for node in filter(None, old):
-            self._scene.RemoveNode(node)
-        self._saved, self._keys = (), ()
+        self._remove([*points, *([volume] if volume is not None else [])])
+        self._saved, self._keys, self._series = (), (), series
         self.volume_opened.emit(self.session.input_volume)
         self.tell(" ".join([f"{scan.name} is open.", *scan.notes]))
 
@@ -253,18 +287,19 @@ class Workspace:
         column = opening.points_in(path, volume)  # before any question: an upload is gone when it is answered
         if not self._may_leave(f"Open {path.name}"):
             return
-        node, old = opening.add_points(column, path.name, volume), self.session.points_node
+        node, old = opening.add_points(column, path.name, volume), self._on_show
         self.session.set_points_node(node)
-        if old is not None:
-            self._scene.RemoveNode(old)
+        self._remove(old)
         self._saved = self.session.column
         self._show_new_points()
         self.tell(f"{path.name} is open.")
 
     def check_idle(self) -> None:
-        """UsageError while a run is going on."""
+        """UsageError while a run is going on, or a question is open that could be about what is on show."""
         if self.session.is_running:
             raise UsageError(self.tools.busy())
+        if self.questions.text:
+            raise UsageError(UNANSWERED)
 
     def _may_leave(self, what: str) -> bool:
         if not self.has_unsaved_corrections:
@@ -283,20 +318,28 @@ class Workspace:
         volume = self.session.input_volume
         return file_name(volume.GetName()) if volume is not None else "points"
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of `SUFFIXES` those that are offered: a report only on a CT that came from DICOM."""
+        return tuple(kind for kind in SUFFIXES if kind != "report" or self._series is not None)
+
+    def _export(self, path: Path) -> bool:
+        return self.session.export(path, self._series.source if self._series is not None else None)
+
     def save(self, kind: str, name: str) -> None:
         """Write the points into the folder; asks before a file is replaced."""
         path = self.folder.target(name, SUFFIXES[kind])
         question = f"'{path.name}' exists already. Replace it?"
         if path.exists() and not self.questions.ask(question):
             return
-        if self.session.export(path):
+        if self._export(path):
             self._saved = self.session.column
             self.tell(f"Saved: {path}")
 
     def export_to(self, folder: Path, kind: str) -> Path | None:
         """Write the points into a temporary folder for a download; None, told by `message`, when that fails."""
         path = folder / f"{self.proposed_name}{SUFFIXES[kind]}"
-        if not self.session.export(path):
+        if not self._export(path):
             return None
         self._saved = self.session.column
         self.changed.emit()

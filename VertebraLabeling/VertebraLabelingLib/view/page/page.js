@@ -1,4 +1,4 @@
-// Keys, dropped files and rows of the page; what they mean is decided in Python (workspace.py).
+// Keys and rows of the page; what they mean is decided in Python (workspace.py).
 (() => {
   const root = () => document.getElementById("vl");
   const tell = (name, detail) => root()?.dispatchEvent(new CustomEvent(name, { detail }));
@@ -52,7 +52,12 @@
   };
 
   // ---- another name, typed into the table ----
-  const rename = (row) => row && tell("rename", row.dataset.key);
+  const rename = (row) => {
+    if (!row) return;
+    // while a run goes on its result could come between the letters; the server tells so
+    if (row.closest("[aria-disabled=true]")) act("rename", +row.dataset.row, row.dataset.name);
+    else tell("rename", row.dataset.key);
+  };
   const renamed = (field, takes) => {
     if (field.dataset.done) return;
     field.dataset.done = "true";
@@ -115,44 +120,12 @@
   document.addEventListener("keydown", (event) => {
     const question = document.querySelector("[role=alertdialog]");
     if (question) {
-      if (event.key === "Escape") act("answer", false);
+      if (event.key === "Escape") act("answer", +question.dataset.number, false);
       return;
     }
     if (!root() || event.altKey || isTyping(event.target)) return;
     const plain = !event.ctrlKey && !event.metaKey;
     if (everywhere(event) || (plain && event.target.closest("#points-table") && inTable(event))) event.preventDefault();
-  });
-
-  // ---- files: chosen or dropped anywhere ----
-  const upload = async (files) => {
-    if (!files.length) return;
-    const form = new FormData();
-    for (const file of files) form.append("file", file, file.name);
-    try {
-      await fetch("upload", { method: "POST", body: form });
-    } catch {
-      // the server has told why in the page, or it is gone and the page says so
-    }
-  };
-  document.addEventListener("change", (event) => {
-    if (event.target.id !== "file-input") return;
-    upload([...event.target.files]);
-    event.target.value = "";
-  });
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
-  document.addEventListener("dragover", (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    root()?.classList.add("dropping");
-  });
-  document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) root()?.classList.remove("dropping");
-  });
-  document.addEventListener("drop", (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    root()?.classList.remove("dropping");
-    upload([...event.dataTransfer.files]);
   });
 
   // ---- a tab that has lost its place says so itself; what its views still ask for then is no mistake ----
@@ -162,6 +135,9 @@
   });
 
   // ---- what follows the page: the marked row in sight, the focus in a dialog and back ----
+  document.addEventListener("click", (event) => {
+    if (event.target.closest(".keys > button")) document.querySelector("[data-testid=keys-button]")?.focus();
+  });
   let before = null;
   let focused = null;
   new MutationObserver(() => {
