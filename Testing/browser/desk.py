@@ -38,8 +38,14 @@ State = dict[str, Any]
 
 
 def allowed_s(seconds: float) -> float:
-    """A time that is promised on a computer of 2 cores that does nothing else, on one as busy as this is now."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """A time that is promised on a computer of 2 cores that does nothing else, on one as busy as this is now.
+
+    Says on what it goes, so that no test passes by it unseen.
+    """
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    allowed = seconds * max(1.0, load / cores)
+    print(f"\nload {load:.1f} on {cores} cores: {allowed:.1f} s are allowed, {seconds:.0f} s without load")
+    return allowed
 
 
 expect.set_options(timeout=1000 * PATIENCE_S)

@@ -132,6 +132,14 @@ def test_a_deleted_point_is_inserted_again_near_its_place(desk):
     desk.until_names("T11", *LEVELS)
 
 
+def test_a_click_meets_the_row_under_the_mouse_although_the_one_above_is_just_deleted(desk):
+    desk.select("L3")
+    clicks = ("[data-testid=delete]", ".point[data-name=L5]")  # at once: the page does not know of the deletion yet
+    desk.page.evaluate("names => names.forEach(name => document.querySelector(name).click())", clicks)
+    state = desk.until_names(*(name for name in LEVELS if name != "L3"))
+    assert [point["name"] for point in state["points"] if point["is_selected"]] == ["L5"]
+
+
 def test_confirmed_points_are_renamed_only_after_a_yes(desk):
     desk["lock-2"].click()
     desk.until(lambda state: point_of(state, "L2")["locked"], "L2 locked")

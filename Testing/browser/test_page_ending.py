@@ -58,8 +58,16 @@ def test_the_browser_comes_to_the_page_and_no_command_line_holds_the_token(page,
     assert not redirect.exists()
 
 
+@pytest.fixture
+def in_a_terminal():
+    """What is started under nohup, as long test runs are, leaves SIGHUP alone, and so would the viewer."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_corrections_that_are_not_saved_are_kept_when_the_viewer_ends(page, own_viewer, name):
+def test_corrections_that_are_not_saved_are_kept_when_the_viewer_ends(page, own_viewer, in_a_terminal, name):
     folder = own_viewer.folder
     (folder / "phantom.unsaved.mrk.json").write_text("older", encoding="utf-8")
     with own_viewer(folder / "phantom.nii.gz") as viewer:

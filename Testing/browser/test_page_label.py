@@ -12,7 +12,8 @@ from page_files import LEVELS
 from playwright.sync_api import expect
 from VertebraLabelingLib.core.anatomy import REGULAR_LEVELS
 
-NECK = "neck/neck-017.nii.gz"
+NECK = "neck/neck-236.nii.gz"
+"""Of the split "val": no weights were trained on it."""
 NECK_S = 15.0
 """From click to points, as issue F promises it."""
 BETWEEN_CLICKS_MS = 600
@@ -88,11 +89,11 @@ def test_a_patients_neck_is_labelled(chromium, own_viewer, shared_data):
     with own_viewer(place) as viewer, desk_of(chromium, viewer, own_viewer.folder) as desk:
         desk.until(lambda state: state["ct"], "the CT")
         took_s = label(desk)
+        print(f"\nneck: {took_s:.1f} s from click to points")
         assert desk.viewer.names == ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2", "T3", "T4", "T5"]
         assert not desk.state["is_level_unsure"]
         assert took_s <= allowed_s(NECK_S)
         expect(desk["curved-label-0"]).to_contain_text("C1")
-        print(f"\nneck: {took_s:.1f} s from click to points, load {os.getloadavg()[0]:.1f}")
 
 
 def test_a_double_click_begins_a_run_and_does_not_cancel_it(desk):

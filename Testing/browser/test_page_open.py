@@ -15,7 +15,7 @@ from VertebraLabelingLib.view.folder import LONGEST_LIST
 
 VIEWS = ("axial", "sagittal", "coronal")
 FIRST_PICTURE_S = 10.0
-"""After the address is printed, as issue F promises it."""
+"""From the command, as issue F promises it."""
 
 DROP = """([name, base64]) => {
     const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
@@ -38,17 +38,19 @@ def test_the_ct_named_at_the_start_is_in_all_views(chromium, own_viewer):
             desk.until(lambda state: state["ct"], "the CT")
             desk.until_shown(1)
             first_s = time.monotonic() - begin
-            assert first_s <= allowed_s(FIRST_PICTURE_S)
             desk.until_shown(4)
+            all_s = time.monotonic() - begin
             assert desk["ct-name"].inner_text().startswith("phantom")
             state = desk.state
             assert state["ct"]["size_ijk"] == [70, 70, 80]
             assert state["points"] == []
             assert [state["views"][view]["orientation"].lower() for view in VIEWS] == list(VIEWS)
             print(
-                f"\nserver {viewer.started_s:.1f} s, page {page_s:.1f} s, first picture {first_s:.1f} s, "
-                f"all views {time.monotonic() - begin:.1f} s (after the address was printed)"
+                f"\nthe address {viewer.started_s:.1f} s after the command; after that the page {page_s:.1f} s, "
+                f"the first picture {first_s:.1f} s, all views {all_s:.1f} s; "
+                f"the first picture {viewer.started_s + first_s:.1f} s after the command"
             )
+            assert viewer.started_s + first_s <= allowed_s(FIRST_PICTURE_S)
 
 
 def test_a_ct_of_the_folder_replaces_the_one_on_show_and_its_points(desk):

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from VertebraLabelingLib.core.errors import InputError, UsageError
 from VertebraLabelingLib.view import folder
-from VertebraLabelingLib.view.folder import LONGEST_NAME, Folder
+from VertebraLabelingLib.view.folder import LONGEST_NAME_BYTES, Folder
 from VertebraLabelingLib.view.listing import Limits
 
 
@@ -196,7 +196,8 @@ def test_a_name_to_save_gets_its_suffix_once(places):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "  ", ".mrk.json", ".x", "../x", "a/b", "a\\b", "c:x", "a\0b", "x" * (LONGEST_NAME + 1)]
+    "name",
+    ["", "  ", ".mrk.json", ".x", "../x", "a/b", "a\\b", "c:x", "a\0b", "x" * (LONGEST_NAME_BYTES + 1), "ä" * 101],
 )
 def test_a_name_that_is_no_file_name_is_refused(places, name):
     with pytest.raises(UsageError, match="no file name"):

@@ -143,4 +143,4 @@ def test_a_series_that_was_uploaded_is_not_called_by_its_temporary_folder(worksp
     monkeypatch.setattr(opening, "read_ct", lambda path, within=None: plain_scan(tmp_path.name))
     assert opened(workspace, tmp_path, None, "DICOM series") == ""
     assert ct_name(workspace) == "DICOM series"
-    assert workspace.proposed_name == "DICOM series"
+    assert workspace.files.proposed_name == "DICOM series"

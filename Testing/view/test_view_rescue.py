@@ -26,7 +26,7 @@ def desk(scene, tmp_path):
     """A workspace with a labelled CT on show."""
     FakeJob.made.clear()
     workspace = Workspace(scene, Folder(tmp_path), make_job=FakeJob, make_refine_job=FakeJob)
-    workspace.open_scan(Scan(np.full(GRID.shape_zyx, 40, np.float32), GRID, "ct.nii.gz"))
+    workspace.files.open_scan(Scan(np.full(GRID.shape_zyx, 40, np.float32), GRID, "ct.nii.gz"))
     workspace.act("label")
     FakeJob.made[-1].finish(result())
     workspace.poll()
@@ -58,7 +58,7 @@ def test_corrections_are_written_beside_what_is_there(desk, tmp_path):
 
 def test_also_while_a_question_is_open(desk):
     drag(desk.session.points_node, 0, (4.0, 5.0, 6.0))
-    desk.open_scan(Scan(np.full(GRID.shape_zyx, 40, np.float32), GRID, "other.nii.gz"))
+    desk.files.open_scan(Scan(np.full(GRID.shape_zyx, 40, np.float32), GRID, "other.nii.gz"))
     assert desk.questions.text
     assert rescue(desk) is not None
 
@@ -89,6 +89,15 @@ def test_a_folder_that_cannot_be_written_is_no_end(desk, monkeypatch):
     finally:
         path.unlink()
         path.parent.rmdir()
+
+
+def test_the_name_of_a_ct_that_is_as_long_as_can_be_is_shortened(desk, tmp_path):
+    desk.session.input_volume.SetName("ä" * 120)  # of 247 bytes with ".nii.gz"
+    drag(desk.session.points_node, 0, (4.0, 5.0, 6.0))
+    path = rescue(desk)
+    assert path.parent == tmp_path
+    assert path.name == "ä" * 100 + ".unsaved.mrk.json"
+    assert len(read_points(path)) == len(LUMBAR)
 
 
 def test_a_name_that_is_no_file_name_is_replaced(desk, tmp_path):

@@ -59,7 +59,7 @@ def test_a_report_is_offered_and_written_when_the_files_of_the_series_are_gone(w
     groups = report.content.get_planar_roi_measurement_groups()
     assert [group.tracking_identifier for group in groups] == list(LUMBAR)
     assert report.StudyInstanceUID == "1.2.3"
-    downloaded = workspace.export_to(tmp_path, "report")
+    downloaded = workspace.files.export_to(tmp_path, "report")
     assert hd.sr.srread(downloaded).StudyInstanceUID == "1.2.3"
 
 
@@ -90,7 +90,7 @@ def test_without_highdicom_the_ct_is_shown_and_the_report_refused_in_the_usual_s
     workspace.act("save", "report", "mine")
     assert workspace.message_kind == "error"
     assert "needs the package highdicom" in workspace.message
-    assert workspace.export_to(tmp_path, "report") is None
+    assert workspace.files.export_to(tmp_path, "report") is None
 
 
 def test_a_series_to_which_no_report_can_refer_is_shown_and_told_by_the_name_that_the_user_knows(tmp_path):

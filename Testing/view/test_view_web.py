@@ -41,7 +41,7 @@ class FakeViewer:
         self.may_open.set()
         self.workspace = SimpleNamespace(
             tell=lambda *said: self.told.append(said),
-            export_to=self._export,
+            files=SimpleNamespace(export_to=self._export),
             message="No.",
             check_idle=self._check_idle,
             is_receiving=False,
@@ -147,13 +147,24 @@ def test_a_request_that_names_no_page_is_refused(tmp_path):
     served(tmp_path, check)
 
 
+OWN = {"'self'", "'none'", "'unsafe-inline'", "'unsafe-eval'", "blob:", "data:", "ws://127.0.0.1:0", "ws://localhost:0"}
+"""What the policy may allow: nothing of another host."""
+
+
+def policy_of(answer):
+    """What may come from where: {"script-src": {"'self'", ...}, ...}."""
+    parts = answer.headers["Content-Security-Policy"].split(";")
+    return {kind: set(sources) for kind, *sources in (part.split() for part in parts)}
+
+
 def test_the_page_comes_with_a_policy_that_loads_nothing_from_elsewhere(tmp_path):
     async def check(client, viewer):
         answer = await client.get(f"/{TOKEN}/")
         assert answer.status == 200
-        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-        assert "http:" not in answer.headers["Content-Security-Policy"]
+        policy = policy_of(answer)
+        assert policy["default-src"] == policy["frame-ancestors"] == {"'none'"}
+        assert policy["script-src"] == {"'self'", "'unsafe-inline'", "'unsafe-eval'"}
+        assert set().union(*policy.values()) <= OWN
         assert answer.headers["Referrer-Policy"] == "same-origin"
         assert "<title>Vertebra Labeling</title>" in await answer.text()
 

@@ -30,7 +30,7 @@ def desk(scene, tmp_path):
     """A workspace with a CT on show; jobs end as the test says."""
     FakeJob.made.clear()
     made = Workspace(scene, Folder(tmp_path), make_job=FakeJob, make_refine_job=FakeJob)
-    made.open_scan(ct())
+    made.files.open_scan(ct())
     yield made
     made.close()
 
@@ -44,6 +44,15 @@ def labelled(desk, event=None):
 
 def names(desk):
     return [point["name"] for point in snapshot(desk)["points"]]
+
+
+def keys(desk, *rows):
+    """By which the page names points."""
+    return [snapshot(desk)["points"][row]["key"] for row in rows]
+
+
+def key(desk, row):
+    return keys(desk, row)[0]
 
 
 def told(desk):
@@ -74,7 +83,7 @@ def test_all_that_the_page_is_told_can_be_written_as_json(desk):
 
 def test_every_tool_of_the_module_is_one_of_the_page(desk):
     labelled(desk)
-    desk.act("go", 2)
+    desk.act("go", key(desk, 2))
     desk.act("shiftUp")
     assert names(desk) == ["T11", "T12", "L1", "L2", "L3", "L4", "L5"]
     desk.act("relabel", "L3", "down")
@@ -85,12 +94,12 @@ def test_every_tool_of_the_module_is_one_of_the_page(desk):
     desk.act("redo")
     assert names(desk)[0] == "T11"
     desk.act("anomaly", "REGULAR")
-    desk.act("lock", 0, True)
+    desk.act("lock", key(desk, 0), True)
     assert snapshot(desk)["points"][0]["locked"]
-    desk.act("select", [0])
+    desk.act("select", keys(desk, 0))
     desk.act("toggleLock")
     assert not snapshot(desk)["points"][0]["locked"]
-    desk.act("select", [0, 1])
+    desk.act("select", keys(desk, 0, 1))
     desk.act("delete")
     assert len(names(desk)) == 5
 
@@ -104,7 +113,7 @@ def test_an_alternative_is_applied_by_one_click(desk):
 
 def test_a_question_stands_in_the_page_until_it_is_answered(desk):
     labelled(desk)
-    desk.act("lock", 1, True)
+    desk.act("lock", key(desk, 1), True)
     desk.act("shiftUp")
     assert "L1" in snapshot(desk)["question"]
     desk.act("undo")
@@ -158,7 +167,7 @@ def test_points_that_are_not_replaced_are_kept_in_a_file_and_leave_the_page(desk
     assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsCurveNode") == 0
     path = tmp_path / "ct.unsaved.mrk.json"
     assert told(desk) == ("info", f"The points that you had changed are kept in {path}")
-    desk.open_points(path)
+    desk.files.open_points(path)
     assert names(desk) == list(LUMBAR)
     assert np.allclose([point.position_lps_mm for point in desk.session.column], moved, atol=0.01)
 
@@ -171,7 +180,10 @@ def test_nothing_is_opened_while_a_question_is_open(desk, tmp_path):
     drag(node, 0, (5, 5, 5))
     FakeJob.made[-1].finish(result(LUMBAR[1:]))
     desk.poll()
-    for opens in (lambda: desk.open_scan(ct("other.nrrd")), lambda: desk.open_points(tmp_path / "mine.mrk.json")):
+    for opens in (
+        lambda: desk.files.open_scan(ct("other.nrrd")),
+        lambda: desk.files.open_points(tmp_path / "mine.mrk.json"),
+    ):
         opens()
         assert told(desk) == ("error", "Answer the question first.")
     desk.act("answer", desk.questions.number, True)
@@ -180,7 +192,7 @@ def test_nothing_is_opened_while_a_question_is_open(desk, tmp_path):
 
 def test_a_refinement_leaves_the_selection_and_the_views_as_they_are(desk):
     labelled(desk)
-    desk.act("go", 1)
+    desk.act("go", key(desk, 1))
     arrived = []
     desk.points_arrived.connect(arrived.append)
     desk.act("refine")
@@ -196,14 +208,14 @@ def test_what_is_opened_in_place_of_another_leaves_nothing_behind(desk, scene, t
     labelled(desk)
     desk.act("save", "markups", "mine")
     desk.act("curve")  # whose colours stay
-    desk.open_points(tmp_path / "mine.mrk.json")
+    desk.files.open_points(tmp_path / "mine.mrk.json")
     before = scene.GetNumberOfNodes()
     for _ in range(2):
         desk.act("curve")
-        desk.open_points(tmp_path / "mine.mrk.json")
+        desk.files.open_points(tmp_path / "mine.mrk.json")
         assert scene.GetNumberOfNodes() == before
-        desk.open_scan(ct("other.nrrd"))
-        desk.open_points(tmp_path / "mine.mrk.json")
+        desk.files.open_scan(ct("other.nrrd"))
+        desk.files.open_points(tmp_path / "mine.mrk.json")
         assert scene.GetNumberOfNodes() == before
 
 
@@ -212,7 +224,7 @@ def test_a_run_can_be_cancelled_and_blocks_the_tools(desk):
     desk.act("label")
     desk.act("shiftUp")
     assert told(desk) == ("error", "Wait for the run to end, or cancel it.")
-    desk.act("rename", 0, "C1")
+    desk.act("rename", key(desk, 0), "C1")
     assert told(desk)[0] == "error"
     desk.act("cancel")
     assert snapshot(desk)["stopping"]
@@ -231,8 +243,8 @@ def test_a_failed_run_tells_why(desk):
 
 @pytest.mark.parametrize(
     "asked",
-    [("nonsense",), ("relabel", "L1", "sideways"), ("relabel",), ("go", "x"), ("anomaly", "MANY"), ("select", 3),
-     ("save", "exe", "x"), ("lock", None, True), ("alternative", []), ("nudge", "X"), ("scroll", "Red", 1),
+    [("nonsense",), ("relabel", "L1", "sideways"), ("relabel",), ("go",), ("anomaly", "MANY"), ("select", 3),
+     ("save", "exe", "x"), ("lock", [], True), ("alternative", []), ("nudge", "X"), ("scroll", "Red", 1),
      ("zoom", "axial", "much"), ("undo", 1), ("save", ["csv"], "x")],
 )  # fmt: skip
 def test_what_no_page_would_ask_changes_nothing_and_is_told(desk, asked):
@@ -259,6 +271,22 @@ def test_saving_asks_before_a_file_is_replaced(desk, tmp_path):
     assert not snapshot(desk)["unsaved"]
 
 
+def test_under_the_name_of_a_ct_that_is_as_long_as_can_be_points_are_saved_and_downloaded(desk, tmp_path):
+    desk.files.open_scan(ct("ä" * 125 + ".nrrd"))  # of 255 bytes, which is what file systems take
+    drag(labelled(desk), 0, (5, 5, 5))
+    desk.act("save", "verse", snapshot(desk)["name"])
+    assert told(desk)[0] == "info"
+    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]
+    assert desk.files.export_to(tmp_path, "markups").is_file()
+
+
+def test_a_name_that_is_too_long_is_told_as_such(desk, tmp_path):
+    labelled(desk)
+    desk.act("save", "csv", "ä" * 126)
+    assert told(desk)[0] == "error"
+    assert "give a short one" in told(desk)[1]
+
+
 def test_a_path_is_no_name(desk, tmp_path):
     labelled(desk)
     desk.act("save", "csv", "../out")
@@ -268,11 +296,11 @@ def test_a_path_is_no_name(desk, tmp_path):
 
 def test_saved_points_are_opened_again(desk, tmp_path):
     labelled(desk)
-    desk.act("lock", 2, True)
+    desk.act("lock", key(desk, 2), True)
     desk.act("save", "markups", "mine")
     desk.act("shiftUp")
     desk.act("answer", desk.questions.number, True)
-    desk.open_points(tmp_path / "mine.mrk.json")
+    desk.files.open_points(tmp_path / "mine.mrk.json")
     assert "not saved" in snapshot(desk)["question"]
     desk.act("answer", desk.questions.number, True)
     assert names(desk) == list(LUMBAR)
@@ -283,17 +311,18 @@ def test_an_uploaded_list_may_be_gone_when_the_question_is_answered(desk, tmp_pa
     labelled(desk)
     desk.act("save", "markups", "mine")
     desk.act("shiftUp")
-    desk.open_points(tmp_path / "mine.mrk.json")
+    desk.files.open_points(tmp_path / "mine.mrk.json")
     (tmp_path / "mine.mrk.json").unlink()
     desk.act("answer", desk.questions.number, True)
     assert names(desk) == list(LUMBAR)
 
 
-def test_a_download_counts_as_saved(desk, tmp_path):
+def test_a_download_may_be_broken_off_so_it_does_not_count_as_saved(desk, tmp_path):
     drag(labelled(desk), 0, (5, 5, 5))
+    assert desk.files.export_to(tmp_path, "csv").read_text().startswith("label")
     assert snapshot(desk)["unsaved"]
-    assert desk.export_to(tmp_path, "csv").read_text().startswith("label")
-    assert not snapshot(desk)["unsaved"]
+    desk.files.open_scan(ct("other.nrrd"))
+    assert "not saved in the folder" in snapshot(desk)["question"]
 
 
 def test_another_ct_takes_the_place_of_the_first_with_its_points(desk, scene):
@@ -301,7 +330,7 @@ def test_another_ct_takes_the_place_of_the_first_with_its_points(desk, scene):
     closing, opened = [], []
     desk.volume_closing.connect(lambda node: closing.append(node.GetName()))
     desk.volume_opened.connect(lambda node: opened.append(node.GetName()))
-    desk.open_scan(ct("other.nrrd", notes=("1024 was subtracted.",)))
+    desk.files.open_scan(ct("other.nrrd", notes=("1024 was subtracted.",)))
     assert (closing, opened) == (["ct"], ["other"])
     assert snapshot(desk)["ct"]["name"] == "other"
     assert snapshot(desk)["points"] == []
@@ -312,7 +341,7 @@ def test_another_ct_takes_the_place_of_the_first_with_its_points(desk, scene):
 
 def test_another_ct_is_not_opened_over_unsaved_corrections_without_a_yes(desk):
     drag(labelled(desk), 0, (5, 5, 5))
-    desk.open_scan(ct("other.nrrd"))
+    desk.files.open_scan(ct("other.nrrd"))
     desk.act("answer", desk.questions.number, False)
     assert snapshot(desk)["ct"]["name"] == "ct"
     assert names(desk) == list(LUMBAR)
@@ -320,19 +349,34 @@ def test_another_ct_is_not_opened_over_unsaved_corrections_without_a_yes(desk):
 
 def test_nothing_is_opened_while_a_run_goes_on(desk):
     desk.act("label")
-    desk.open_scan(ct("other.nrrd"))
+    desk.files.open_scan(ct("other.nrrd"))
     assert told(desk)[0] == "error"
     assert snapshot(desk)["ct"]["name"] == "ct"
 
 
 def test_several_rows_can_be_selected_and_stay_so(desk):
     labelled(desk)
-    desk.act("select", [1, 2, 99])
+    desk.act("select", [*keys(desk, 1, 2), "gone"])
     assert desk.rows == (1, 2)
     assert snapshot(desk)["selected"] == 2
     desk.act("confirm")
     assert [point["locked"] for point in snapshot(desk)["points"]] == [False, True, True, *4 * [False]]
     assert desk.rows == (1, 2)
+
+
+def test_what_the_page_does_with_a_point_meets_no_other_one_when_rows_have_gone(desk):
+    labelled(desk)
+    desk.act("go", key(desk, 1))
+    gone, below = keys(desk, 1, 2)
+    desk.act("delete")
+    for asked in (("go", gone), ("rename", gone, "C1"), ("lock", gone, True)):
+        desk.act(*asked)
+        assert told(desk) == ("error", "This point is not there any more; look at the table again.")
+    desk.act("lock", below, True)
+    assert [point["name"] for point in snapshot(desk)["points"] if point["locked"]] == [LUMBAR[2]]
+    assert names(desk) == [LUMBAR[0], *LUMBAR[2:]]
+    desk.act("go", below)
+    assert desk.rows == (1,)
 
 
 def test_the_page_has_a_control_for_every_tool(desk):
@@ -348,7 +392,7 @@ def test_a_mistake_of_this_program_is_told_as_such_and_logged_with_its_place(des
         raise KeyError("a mistake")
 
     monkeypatch.setattr(desk.session, "confirm", fails)
-    desk.act("lock", 0, True)
+    desk.act("lock", key(desk, 0), True)
     assert told(desk)[0] == "error"
     assert "KeyError" in told(desk)[1]
     assert "reload" not in told(desk)[1]
@@ -357,9 +401,9 @@ def test_a_mistake_of_this_program_is_told_as_such_and_logged_with_its_place(des
 
 def test_a_point_is_renamed_in_the_table(desk):
     labelled(desk)
-    desk.act("rename", 6, " l6 ")
+    desk.act("rename", key(desk, 6), " l6 ")
     assert names(desk) == [*LUMBAR[:-1], "L6"]
-    desk.act("rename", 6, "lumbar")
+    desk.act("rename", key(desk, 6), "lumbar")
     assert told(desk)[0] == "error"
     assert "choose a level" in told(desk)[1]
     desk.act("undo")
@@ -372,7 +416,7 @@ def test_a_point_is_renamed_in_the_table(desk):
 )
 def test_a_nudge_moves_the_marked_point_by_one_mm_as_one_step(desk, side, step):
     labelled(desk)
-    desk.act("go", 2)
+    desk.act("go", key(desk, 2))
     before = [point["position_lps_mm"] for point in snapshot(desk)["points"]]
     desk.act("nudge", side)
     after = [point["position_lps_mm"] for point in snapshot(desk)["points"]]
@@ -385,8 +429,8 @@ def test_a_nudge_moves_the_marked_point_by_one_mm_as_one_step(desk, side, step):
 
 def test_a_confirmed_point_is_nudged_only_after_a_yes(desk):
     labelled(desk)
-    desk.act("go", 2)
-    desk.act("lock", 2, True)
+    desk.act("go", key(desk, 2))
+    desk.act("lock", key(desk, 2), True)
     before = snapshot(desk)["points"][2]["position_lps_mm"]
     desk.act("nudge", "S")
     assert "confirmed by you" in snapshot(desk)["question"]
@@ -399,7 +443,7 @@ def test_points_outside_of_the_ct_are_told_as_long_as_they_are_there(desk):
         return [problem for problem in snapshot(desk)["problems"] if "outside" in problem]
 
     labelled(desk)
-    desk.act("select", list(range(1, 7)))
+    desk.act("select", keys(desk, *range(1, 7)))
     desk.act("delete")
     desk.session.move(0, (13.5, 14.0, 10.0))
     assert outside() == []
@@ -426,7 +470,7 @@ def test_nothing_is_nudged_where_no_point_is_marked(desk):
 
 def test_the_slices_go_with_the_marked_point(desk, monkeypatch):
     node, went = labelled(desk), []
-    desk.act("go", 2)
+    desk.act("go", key(desk, 2))
     select = desk.session.select
     monkeypatch.setattr(desk.session, "select", lambda index: went.append(index) or select(index))
     desk.act("nudge", "S")

@@ -31,11 +31,11 @@ SAGITTAL_MM, CORONAL_MM = (-49.0, 53.0), (-33.0, 33.0)
 class CurvedLabel:
     """Where the page draws one point, in pixels of the picture from its top left corner.
 
-    index: of the point in the column.  x_px, x_coronal_px: the dot in either view, both at y_px.  text: ends at
+    key: of the point in the column.  x_px, x_coronal_px: the dot in either view, both at y_px.  text: ends at
     text_x_px, in front of the body.  colour: "#rrggbb" of the region.
     """
 
-    index: int
+    key: str
     name: str
     text: str
     x_px: float
@@ -103,7 +103,7 @@ def curved_picture(scan: Scan, column: Column) -> CurvedPicture:
     panes = _panes(sagittal, coronal)
     straight = spine.straight_from_lps(places)
     top_mm = sagittal.extent_mm[3]
-    labels = tuple(_label(i, column[i], straight[i], top_mm, *panes) for i in range(len(column)))
+    labels = tuple(_label(point, place_mm, top_mm, *panes) for point, place_mm in zip(column, straight, strict=True))
     width = panes[1].first_px + panes[1].width_px
     return CurvedPicture(_png(sagittal, coronal), width, len(sagittal.pixels), labels, spine, *panes)
 
@@ -124,11 +124,11 @@ def _panes(sagittal: View, coronal: View) -> tuple[Pane, Pane]:
 
 
 def _label(
-    index: int, point: ColumnPoint, straight_mm: NDArray[np.float64], top_mm: float, sagittal: Pane, coronal: Pane
+    point: ColumnPoint, straight_mm: NDArray[np.float64], top_mm: float, sagittal: Pane, coronal: Pane
 ) -> CurvedLabel:
     x_mm, y_mm, z_mm = (float(mm) for mm in straight_mm)
     return CurvedLabel(
-        index=index,
+        key=point.key,
         name=point.label,
         text=point_text(point.label, point),
         x_px=sagittal.px_of(y_mm),
@@ -173,7 +173,7 @@ class CurvedView:
     def update(self, volume_node: Any, column: Column) -> None:
         """Follow the CT (a vtkMRMLScalarVolumeNode or None) and its points; cheap, nothing is drawn."""
         image = volume_node.GetImageData() if volume_node is not None else None
-        shown = tuple((p.label, p.position_lps_mm, p.probability, p.locked) for p in column)
+        shown = tuple((p.key, p.label, p.position_lps_mm, p.probability, p.locked) for p in column)
         seen = (volume_node, image.GetMTime() if image is not None else None, shown)
         if seen == self._seen:
             return

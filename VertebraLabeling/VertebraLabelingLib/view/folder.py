@@ -13,8 +13,8 @@ from .listing import Limits, Search
 
 LONGEST_LIST = 500
 """More files than that nobody looks through on a page."""
-LONGEST_NAME = 200
-"""Of a file that is saved; the temporary name beside it is longer, and file systems end at 255."""
+LONGEST_NAME_BYTES = 200
+"""In UTF-8, of a file that is saved, without its suffix; with "unsaved" and a suffix it stays below 255 bytes."""
 POINT_ENDINGS = (".mrk.json", ".csv", "_ctd.json")
 """Of the files that the page saves, which it so finds again."""
 
@@ -77,8 +77,8 @@ class Folder:
     def target(self, name: str, suffix: str) -> Path:
         """Where to save a file of that name right in the folder; UsageError for a name that is a path or no name."""
         bare = name.strip().removesuffix(suffix)
-        if not bare or bare.startswith(".") or len(bare) > LONGEST_NAME or set(bare) & set('/\\:*?"<>|\0'):
-            raise UsageError(f"'{name[:40]}' is no file name; give a name without folders or special characters.")
+        if not bare or bare.startswith(".") or shortened(bare) != bare or set(bare) & set('/\\:*?"<>|\0'):
+            raise UsageError(f"'{name[:40]}' is no file name; give a short one without folders or special characters.")
         path = self.root / f"{bare}{suffix}"
         if not self._holds(path):
             raise UsageError(f"'{path.name}' is a link that leads out of the folder; choose another name.")
@@ -88,3 +88,8 @@ class Folder:
         if "\0" in place or not self._holds(self.root / place):
             raise InputError(f"'{place[:80]!r}' is outside the folder; start the viewer with --folder for another one.")
         return self.root / place
+
+
+def shortened(name: str) -> str:
+    """Of a name as much as `LONGEST_NAME_BYTES` hold."""
+    return name.encode("utf-8", "ignore")[:LONGEST_NAME_BYTES].decode("utf-8", "ignore")

@@ -54,12 +54,12 @@ class Opener:
             raise UsageError("Another file is being read; wait for its end.")
         if path.name.lower().endswith(POINT_FILES):
             workspace.tell("")
-            workspace.open_points(path)
+            workspace.files.open_points(path)
         else:
             workspace.check_idle()
             scan, series = await self._read(path, within, name)
             workspace.tell("")
-            workspace.open_scan(scan, series)
+            workspace.files.open_scan(scan, series)
         return workspace.message if workspace.message_kind == "error" else ""
 
     async def _read(self, path: Path, within: Folder | None, name: str) -> tuple[Scan, Series | None]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def rescue(workspace: Workspace) -> Path | None:
     """When the viewer ends, however it ends: `keep` them; None when there are none."""
-    return keep(workspace, workspace.session.points_node) if workspace.has_unsaved_corrections else None
+    return keep(workspace, workspace.session.points_node) if workspace.files.has_unsaved_corrections else None
 
 
 def keep(workspace: Workspace, points_node: Any) -> Path:
@@ -45,7 +45,7 @@ def _write(workspace: Workspace, points_node: Any, folder: Path) -> Path:
 
 def _free_path(workspace: Workspace, folder: Path) -> Path:
     try:
-        name = workspace.folder.target(workspace.proposed_name, MARKUPS).name.removesuffix(MARKUPS)
+        name = workspace.folder.target(workspace.files.proposed_name, MARKUPS).name.removesuffix(MARKUPS)
     except UsageError:
         name = "points"
     names = (f"{name}.unsaved{f'-{number}' if number > 1 else ''}{MARKUPS}" for number in count(1))

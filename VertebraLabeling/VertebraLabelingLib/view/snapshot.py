@@ -12,9 +12,9 @@ from ..app.volume import geometry_of
 from ..app.volume import refusal as refused
 from ..core.anatomy import REGION_COLOURS
 from ..methods.registry import METHODS, refusal
+from .files import SUFFIXES
 from .layout import COLOURS, EDGES, css
 from .uploads import MOST_FILES
-from .workspace import SUFFIXES
 
 if TYPE_CHECKING:
     from ..core.correction.column import ColumnPoint
@@ -46,9 +46,11 @@ def snapshot(workspace: Workspace) -> dict[str, Any]:
         "can_undo": session.can_undo,
         "can_redo": session.can_redo,
         "tools": _tools(workspace),
-        "name": workspace.proposed_name,
-        "kinds": [{"name": kind, "ending": SUFFIXES[kind], "tip": TIPS[SUFFIXES[kind]]} for kind in workspace.kinds],
-        "unsaved": workspace.has_unsaved_corrections,
+        "name": workspace.files.proposed_name,
+        "kinds": [
+            {"name": kind, "ending": SUFFIXES[kind], "tip": TIPS[SUFFIXES[kind]]} for kind in workspace.files.kinds
+        ],
+        "unsaved": workspace.files.has_unsaved_corrections,
     }
 
 

@@ -198,7 +198,7 @@ def _curved_values(picture: Any, version: int) -> dict[str, Any] | None:
         return None
     labels = [
         {
-            "row": label.index,
+            "key": label.key,
             "name": label.name,
             "text": label.text,
             "x": 100 * label.x_px / picture.width,

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from .files import SUFFIXES
 from .receiver import Receiver
 from .uploads import temporary_folder
-from .workspace import SUFFIXES
 
 if TYPE_CHECKING:
     from .access import Access
@@ -138,7 +138,7 @@ class Web:
         if kind not in SUFFIXES:
             raise web.HTTPNotFound(text="There is no such format.")
         with temporary_folder() as folder:
-            path = self._viewer.workspace.export_to(folder, kind)
+            path = self._viewer.workspace.files.export_to(folder, kind)
             if path is None:
                 raise web.HTTPConflict(text=self._viewer.workspace.message)
             body = path.read_bytes()

@@ -6,32 +6,23 @@ It knows neither trame nor a browser, so that it is tested on MRML alone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..app import job_words
-from ..app.exporting import MARKUPS, REPORT, TABLE, VERSE, file_name
-from ..app.points_node import is_corrected
 from ..app.session import Session
 from ..app.signal import Signal
 from ..app.tools import REACHES, CorrectionTools, anomaly_texts
-from ..core.correction.column import Column
 from ..core.errors import UsageError, VertebraLabelingError
-from ..core.scan import Scan
-from . import opening
+from .files import SUFFIXES, Files
 from .folder import Folder
 from .layout import COLOURS, SIDES_LPS
 from .questions import Questions
-from .rescue import keep
 
 if TYPE_CHECKING:
     from ..core.correction.column_point import Position
     from ..core.correction.relabel import Anomaly, Reach
-    from .series import Series
 
-SUFFIXES = {"markups": MARKUPS, "csv": TABLE, "verse": VERSE, "report": REPORT}
-"""Kinds of files that the page saves."""
 NUDGE_MM = 1.0
 UNANSWERED = "Answer the question first."
 MessageKind = Literal["info", "error"]
@@ -56,6 +47,7 @@ class Workspace:
         self.folder = folder
         self.questions = Questions()
         self.session = Session(scene, ask=self.questions.ask, **jobs)
+        self.files = Files(self)
         self.message, self.message_kind, self.messages_told = "", "info", 0
         self.opening_name = ""
         self.is_receiving = False
@@ -63,8 +55,6 @@ class Workspace:
         self.tools = CorrectionTools(self.session, lambda: self.rows, lambda: self.level, lambda: self.reach)
         self._keys: tuple[str, ...] = ()
         self._followed: tuple[str, Position] | None = None
-        self._saved: Column = ()
-        self._series: Series | None = None
         self._shown_result: Any = None
         self._actions = self._make_actions()
         self.session.changed.connect(self._session_changed)
@@ -115,6 +105,13 @@ class Workspace:
         except VertebraLabelingError as error:
             self.tell(str(error), "error")
 
+    def check_idle(self) -> None:
+        """UsageError while a run is going on, or a question is open that could be about what is on show."""
+        if self.session.is_running:
+            raise UsageError(self.tools.busy())
+        if self.questions.text:
+            raise UsageError(UNANSWERED)
+
     def tell(self, text: str, kind: MessageKind = "info") -> None:
         """Show a sentence until the next action."""
         self.message, self.message_kind = text, kind
@@ -133,27 +130,15 @@ class Workspace:
 
     def _follow_run(self) -> None:
         """Show what a run has brought; points that it did not replace, as the user wished, are kept in a file."""
-        session, before, on_show = self.session, self.session.points_node, self._on_show
+        session, before, on_show = self.session, self.session.points_node, self.files.nodes
         session.poll()
         if session.last_result is self._shown_result:
             return
         self._shown_result = session.last_result
         if "summary" in session.last_result:  # of a labelling; a refinement only moves points
-            self._show_new_points()
+            self.show_new_points()
         if before not in (None, session.points_node) and before.GetScene() is not None:
-            path = keep(self, before)
-            self._remove(on_show)
-            self.tell(f"The points that you had changed are kept in {path}")
-
-    @property
-    def _on_show(self) -> list[Any]:
-        """The points node and its curve, as far as they are there."""
-        return [node for node in (self.session.points_node, self.session.state.curve) if node is not None]
-
-    def _remove(self, nodes: Iterable[Any]) -> None:
-        for node in nodes:
-            if node.GetScene() is not None:
-                opening.remove(node)
+            self.files.put_aside(before, on_show)
 
     def _make_actions(self) -> dict[str, Action]:
         session = self.session
@@ -164,18 +149,22 @@ class Workspace:
             "cancel": (session.cancel,),
             "method": (lambda method: session.set_options(method=method), str),
             "relabel": (self._relabel, str, _one_of(REACHES)),
-            "rename": (lambda row, level: self._unless_busy(lambda: session.relabel(row, level, "only")), int, str),
-            "lock": (lambda row, locked: self._unless_busy(lambda: session.confirm((row,), locked)), int, _flag),
+            "rename": (
+                lambda row, level: self._unless_busy(lambda: session.relabel(row, level, "only")),
+                self._row,
+                str,
+            ),
+            "lock": (lambda row, locked: self._unless_busy(lambda: session.confirm((row,), locked)), self._row, _flag),
             "toggleLock": (lambda: self._tool(self.tools.toggle_lock_name())(),),
             "anomaly": (lambda anomaly: self._unless_busy(lambda: session.anomaly(anomaly)), _anomaly),
             "alternative": (lambda index: self._unless_busy(lambda: session.apply_alternative(index)), int),
             "nudge": (lambda side: self._unless_busy(lambda: self._nudge(side)), _one_of(SIDES_LPS)),
             "scroll": (self.scrolled.emit, _one_of(COLOURS), int),
             "zoom": (self.zoomed.emit, _one_of(COLOURS), int),
-            "select": (self.select, _rows),
-            "go": (self.go, int),
+            "select": (self.select, self._rows),
+            "go": (self.go, self._row),
             "quiet": (lambda: None,),
-            "save": (self.save, _one_of(SUFFIXES), str),
+            "save": (self.files.save, _one_of(SUFFIXES), str),
         }
 
     def _tool(self, name: str) -> Callable[[], object]:
@@ -212,21 +201,32 @@ class Workspace:
         """The selected rows, ascending."""
         return tuple(i for i, point in enumerate(self.session.column) if point.key in self._keys)
 
+    def _row(self, key: Any) -> int:
+        """Of a point that the page names by its key: a row may be another point's since the page was drawn."""
+        rows = self._rows([key])
+        if not rows:
+            raise UsageError("This point is not there any more; look at the table again.")
+        return rows[0]
+
+    def _rows(self, keys: Any) -> list[int]:
+        """Of the points with these keys that are there, in the order of the keys."""
+        row_of = {point.key: row for row, point in enumerate(self.session.column)}
+        return [row_of[key] for key in keys if key in row_of]
+
     def select(self, rows: Sequence[int]) -> None:
         """Select these rows, and go to the last of them when the last one named is new."""
         column = self.session.column
-        chosen = [row for row in rows if 0 <= row < len(column)]
         before = self._keys
-        self._keys = tuple(column[row].key for row in chosen)
-        if chosen and self._keys[-1] not in before:
-            self.session.select(chosen[-1])
+        self._keys = tuple(column[row].key for row in rows)
+        if rows and self._keys[-1] not in before:
+            self.session.select(rows[-1])
 
     def go(self, row: int) -> None:
         """Select one row and move all views to it."""
         if self.session.select(row):
             self._keys = (self.session.column[row].key,)
 
-    def _show_new_points(self) -> None:
+    def show_new_points(self) -> None:
         """Bring the whole column into view, the slices through its middle."""
         column = self.session.column
         self.points_arrived.emit([point.position_lps_mm for point in column])
@@ -250,108 +250,9 @@ class Workspace:
         if point is not None and before is not None and before[0] == point.key and before != self._followed:
             self.session.select(index)
 
-    # ---- files ----
-
-    def open_scan(self, scan: Scan, series: Series | None = None) -> None:
-        """Show another CT in place of the one on show; asks when that would lose corrections.
-
-        series: that it came from, None for a CT that is no DICOM.
-        """
-        self.questions.run(lambda: self.attempt(lambda: self._open_scan(scan, series)))
-        self.changed.emit()
-
-    def open_points(self, path: Path) -> None:
-        """Show the points of a file on the CT on show; asks when that would lose corrections."""
-        self.questions.run(lambda: self.attempt(lambda: self._open_points(path)))
-        self.changed.emit()
-
-    def _open_scan(self, scan: Scan, series: Series | None) -> None:
-        self.check_idle()
-        if not self._may_leave("Open the other CT"):
-            return
-        points, volume = self._on_show, self.session.input_volume
-        self.session.set_points_node(None)
-        if volume is not None:
-            self.volume_closing.emit(volume)
-        self.session.set_input_volume(opening.add_volume(scan))
-        self._remove([*points, *([volume] if volume is not None else [])])
-        self._saved, self._keys, self._series = (), (), series
-        self.volume_opened.emit(self.session.input_volume)
-        self.tell(" ".join([f"{scan.name} is open.", *scan.notes]))
-
-    def _open_points(self, path: Path) -> None:
-        self.check_idle()
-        if self.session.input_volume is None:
-            raise UsageError("Open the CT of these points first.")
-        volume = self.session.input_volume
-        column = opening.points_in(path, volume)  # before any question: an upload is gone when it is answered
-        if not self._may_leave(f"Open {path.name}"):
-            return
-        node, old = opening.add_points(column, path.name, volume), self._on_show
-        self.session.set_points_node(node)
-        self._remove(old)
-        self._saved = self.session.column
-        self._show_new_points()
-        self.tell(f"{path.name} is open.")
-
-    def check_idle(self) -> None:
-        """UsageError while a run is going on, or a question is open that could be about what is on show."""
-        if self.session.is_running:
-            raise UsageError(self.tools.busy())
-        if self.questions.text:
-            raise UsageError(UNANSWERED)
-
-    def _may_leave(self, what: str) -> bool:
-        if not self.has_unsaved_corrections:
-            return True
-        return self.questions.ask(f"Your corrections of these points are not saved. {what} anyway?")
-
-    @property
-    def has_unsaved_corrections(self) -> bool:
-        """Whether the user has changed points since they were labelled, opened or saved."""
-        node = self.session.points_node
-        return node is not None and is_corrected(node) and self.session.column != self._saved
-
-    @property
-    def proposed_name(self) -> str:
-        """A file name, without suffix, for the points on show."""
-        volume = self.session.input_volume
-        return file_name(volume.GetName()) if volume is not None else "points"
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Of `SUFFIXES` those that are offered: a report only on a CT that came from DICOM."""
-        return tuple(kind for kind in SUFFIXES if kind != "report" or self._series is not None)
-
-    def _export(self, path: Path) -> bool:
-        return self.session.export(path, self._series.source if self._series is not None else None)
-
-    def save(self, kind: str, name: str) -> None:
-        """Write the points into the folder; asks before a file is replaced."""
-        path = self.folder.target(name, SUFFIXES[kind])
-        question = f"'{path.name}' exists already. Replace it?"
-        if path.exists() and not self.questions.ask(question):
-            return
-        if self._export(path):
-            self._saved = self.session.column
-            self.tell(f"Saved: {path}")
-
-    def export_to(self, folder: Path, kind: str) -> Path | None:
-        """Write the points into a temporary folder for a download; None, told by `message`, when that fails."""
-        path = folder / f"{self.proposed_name}{SUFFIXES[kind]}"
-        if not self._export(path):
-            return None
-        self._saved = self.session.column
-        self.changed.emit()
-        return path
-
 
 def _flag(value: Any) -> bool:
     return value is True
-
-
-def _rows(values: Any) -> list[int]:
-    return [int(value) for value in values]
 
 
 def _one_of(names: Collection[str]) -> Callable[[Any], Any]:

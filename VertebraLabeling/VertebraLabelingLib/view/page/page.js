@@ -9,7 +9,10 @@
 
   // ---- rows of the table: click, Ctrl or Shift with click, arrows ----
   const rows = () => [...document.querySelectorAll(".point")];
-  const selected = () => rows().filter((row) => row.dataset.selected === "true").map((row) => +row.dataset.row);
+  const selected = () => rows().flatMap((row, index) => (row.dataset.selected === "true" ? [index] : []));
+  // the server is told keys, as its rows may be others by now
+  const select = (indices) => act("select", indices.flatMap((index) => rows()[index]?.dataset.key ?? []));
+  const go = (index) => act("go", rows()[index].dataset.key);
   const shown = () => {
     const id = document.getElementById("points-table")?.getAttribute("aria-activedescendant");
     return id ? +id.slice("point-".length) : -1;
@@ -23,12 +26,12 @@
   document.addEventListener("click", (event) => {
     const row = event.target.closest(".point");
     if (!row || event.target.matches("input") || event.detail > 1) return; // of a double click the first one counts
-    const index = +row.dataset.row;
-    if (event.shiftKey) act("select", span(anchor, index));
+    const index = rows().indexOf(row);
+    if (event.shiftKey) select(span(anchor, index));
     else if (event.ctrlKey || event.metaKey) {
       const others = selected().filter((other) => other !== index);
-      act("select", selected().includes(index) ? others : [...others, index]);
-    } else act("go", index);
+      select(selected().includes(index) ? others : [...others, index]);
+    } else go(index);
     underway = null;
     if (!event.shiftKey) anchor = index;
   });
@@ -39,8 +42,8 @@
     const goals = { ArrowUp: current() - 1, ArrowDown: current() + 1, PageUp: current() - 8, PageDown: current() + 8, Home: 0, End: last };
     if (event.key in goals) {
       const goal = Math.max(0, Math.min(last, goals[event.key]));
-      if (event.shiftKey) act("select", span(anchor, goal));
-      else { anchor = goal; act("go", goal); }
+      if (event.shiftKey) select(span(anchor, goal));
+      else { anchor = goal; go(goal); }
       underway = goal === shown() ? null : goal; // of a row that is there already the server says nothing
       return true;
     }
@@ -55,7 +58,7 @@
   const rename = (row) => {
     if (!row) return;
     // while a run goes on its result could come between the letters; the server tells so
-    if (row.closest("[aria-disabled=true]")) act("rename", +row.dataset.row, row.dataset.name);
+    if (row.closest("[aria-disabled=true]")) act("rename", row.dataset.key, row.dataset.name);
     else tell("rename", row.dataset.key);
   };
   const renamed = (field, takes) => {
@@ -64,7 +67,7 @@
     const row = field.closest(".point");
     const name = field.value.trim();
     tell("rename", ""); // the field goes
-    if (takes && name && name !== row.dataset.name) act("rename", +row.dataset.row, name);
+    if (takes && name && name !== row.dataset.name) act("rename", row.dataset.key, name);
   };
   document.addEventListener("dblclick", (event) => rename(event.target.closest(".point .name")?.closest(".point")));
   document.addEventListener("focusout", (event) => event.target.matches?.(".rename") && renamed(event.target, true));
