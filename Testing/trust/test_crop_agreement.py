@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from phantoms import torso_phantom
 from trust_support import cut, distances_mm
+from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.errors import NothingFoundError
 from VertebraLabelingLib.core.readers import read_scan
 from VertebraLabelingLib.core.sequence import DEFAULT_SETTINGS
@@ -40,7 +41,9 @@ def test_the_lower_half_agrees_with_the_whole(phantom, labeller, labelled):
     shared, same = agreement(piece, labelled)
     assert shared >= 4
     assert same == shared
-    assert np.median(list(distances_mm(piece, labelled).values())) < 1.0
+    # the bodies of the sacrum have grown together and end nowhere
+    far = [mm for level, mm in distances_mm(piece, labelled).items() if level < Level.S1]
+    assert np.median(far) < max(labelled.scan.geometry.spacing_xyz_mm)
 
 
 @pytest.mark.slow
