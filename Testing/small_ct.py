@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 VOXEL_MM = 6.0
@@ -16,3 +17,10 @@ def trunk_hu(shape_zyx: tuple[int, int, int] = (30, 24, 24), voxel_mm: float = V
     hu = np.where(radius < 54, 45.0, hu)
     hu = np.where(np.hypot(x - 2, y + 5) < 17, 320.0, hu) + 10 * np.sin(x / 9 + y / 7 + z / 5)
     return np.round(hu).astype(np.int16)
+
+
+def trunk_image() -> sitk.Image:
+    """The same as an image with its voxel size."""
+    image = sitk.GetImageFromArray(trunk_hu())
+    image.SetSpacing([VOXEL_MM] * 3)
+    return image

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 from VertebraLabelingLib.engines.device import ENGINES, tune_cpu
-from VertebraLabelingLib.engines.network import load_network, named_outputs
+from VertebraLabelingLib.engines.network import load_module, load_network, named_outputs
 from VertebraLabelingLib.engines.weights import load_model
 from VertebraLabelingLib.methods.sites.method import build_network
 
@@ -75,9 +75,7 @@ def _openvino(windows: NDArray[np.float32]) -> Forward:
     import openvino
     import torch
 
-    weights = load_model("sites")
-    module = build_network(weights.metadata["network"]).eval().requires_grad_(False)
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.arrays.items()})
+    module = load_module(load_model("sites"), build_network).eval().requires_grad_(False)
     # it takes no dataclass
     traced = torch.jit.trace(lambda image: tuple(named_outputs(module(image)).values()), torch.from_numpy(windows))
     model = openvino.convert_model(traced, example_input=torch.from_numpy(windows))

@@ -11,13 +11,12 @@ import pytest
 pytest.importorskip("lightning")
 torch = pytest.importorskip("torch")
 
-from VertebraLabelingLib.core.anatomy import Level  # noqa: E402
+from cached_cases import write_case  # noqa: E402
 from VertebraLabelingLib.core.errors import ModelError, UsageError  # noqa: E402
 from VertebraLabelingLib.engines.weights import save_weights  # noqa: E402
 from VertebraLabelingLib.methods.sites.network import SitesOutput  # noqa: E402
 
 from training.__main__ import main  # noqa: E402
-from training.cases import Case  # noqa: E402
 from training.data import RandomWindows  # noqa: E402
 from training.loop import averaged_weights, train  # noqa: E402
 from training.scan_list import UNLABELLED  # noqa: E402
@@ -91,9 +90,8 @@ def test_a_student_that_says_what_the_teachers_say_has_the_least_loss() -> None:
 
 
 def test_a_scan_that_nobody_has_annotated_teaches_through_teachers_only(tmp_path: Path) -> None:
-    case = replace(
-        _case(tmp_path, "neck"), split=UNLABELLED, levels=np.empty(0, np.int64), points_zyx_mm=np.empty((0, 3))
-    )
+    annotated = write_case(tmp_path, "neck", UNLABELLED)
+    case = replace(annotated, levels=np.empty(0, np.int64), points_zyx_mm=np.empty((0, 3)))
     plain = make_task("sites", TINY, {})
     batch = {name: value[None] for name, value in next(iter(RandomWindows([case], plain, 1, seed=0))).items()}
     assert not batch["weight"].any() and (batch["channels"] < 0).all()
@@ -108,7 +106,7 @@ def test_a_student_is_trained_from_a_weight_file_and_its_checkpoint_holds_no_tea
     teachers = [str(_weight_file(tmp_path / f"{name}.npz")) for name in ("one", "two")]
     task = with_teachers(make_task("sites", TINY, {}), teachers, 0.5)
     run = RunSettings(minutes=60, steps=2, batch=2, workers=0)
-    last = train(task, [_case(tmp_path, "case")], run, tmp_path / "run", Path(teachers[0]))
+    last = train(task, [write_case(tmp_path, "case", "train")], run, tmp_path / "run", Path(teachers[0]))
     names = set(averaged_weights(last))
     assert names == set(task.build_network().state_dict())
     stored = torch.load(last, weights_only=True)["state_dict"]
@@ -151,11 +149,3 @@ def _weight_file(file: Path, fill: float | None = None) -> Path:
         state = {name: torch.full_like(value, fill) for name, value in state.items()}
     save_weights(file, state, {"model": "sites", "network": task.metadata()})
     return file
-
-
-def _case(folder: Path, name: str) -> Case:
-    for spacing in ("2mm", "4mm", "8mm"):
-        values = np.random.default_rng(0).integers(-1000, 1000, (40, 24, 24))
-        np.save(folder / f"{name}.{spacing}.npy", values.astype(np.int16))
-    points = np.array([[60.0, 24.0, 24.0], [40.0, 24.0, 24.0]])
-    return Case(name, "train", folder, np.zeros(3), np.array([Level.T12, Level.L1]), points)

@@ -1,5 +1,6 @@
 """Tests of the viewer without trame; those that need a scene run on the harness, as Testing/mrml."""
 
+import pytest
 from harness import fixtures
 from harness.fixtures import scene
 
@@ -13,6 +14,20 @@ ON_THE_HARNESS = (
     "test_view_rescue.py",
     "test_view_series.py",
 )
+
+
+@pytest.fixture
+def workspace(scene, tmp_path):
+    """One whose runs are fakes, with a folder of its own."""
+    from session_support import FakeJob
+    from VertebraLabelingLib.view.folder import Folder
+    from VertebraLabelingLib.view.workspace import Workspace
+
+    FakeJob.made.clear()
+    (tmp_path / "folder").mkdir()
+    workspace = Workspace(scene, Folder(tmp_path / "folder"), make_job=FakeJob, make_refine_job=FakeJob)
+    yield workspace
+    workspace.close()
 
 
 def pytest_pycollect_makemodule(module_path, parent):

@@ -11,25 +11,14 @@ import pytest
 pytest.importorskip("greenlet", reason="greenlet is not installed (pip install '.[dev]')")
 import SimpleITK as sitk
 from session_support import FakeJob, drag, labels_of, result
-from small_ct import VOXEL_MM, trunk_hu
+from small_ct import trunk_image
 from VertebraLabelingLib.core.anatomy import Level
 from VertebraLabelingLib.core.formats import write_points
 from VertebraLabelingLib.core.geometry import Geometry
 from VertebraLabelingLib.core.labelling import LabelledPoint, Labelling
 from VertebraLabelingLib.core.scan import Scan
 from VertebraLabelingLib.view import opening
-from VertebraLabelingLib.view.folder import Folder
 from VertebraLabelingLib.view.opener import Opener
-from VertebraLabelingLib.view.workspace import Workspace
-
-
-@pytest.fixture
-def workspace(scene, tmp_path):
-    FakeJob.made.clear()
-    (tmp_path / "folder").mkdir()
-    workspace = Workspace(scene, Folder(tmp_path / "folder"), make_job=FakeJob, make_refine_job=FakeJob)
-    yield workspace
-    workspace.close()
 
 
 def opened(workspace, path, within=None, name=""):
@@ -37,9 +26,7 @@ def opened(workspace, path, within=None, name=""):
 
 
 def write_ct(path):
-    image = sitk.GetImageFromArray(trunk_hu())
-    image.SetSpacing([VOXEL_MM] * 3)
-    sitk.WriteImage(image, str(path))
+    sitk.WriteImage(trunk_image(), str(path))
     return path
 
 

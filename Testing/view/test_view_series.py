@@ -12,27 +12,10 @@ pytest.importorskip("greenlet", reason="greenlet is not installed (pip install '
 import SimpleITK as sitk
 from dicom_slice import write_ct_series
 from session_support import LUMBAR, FakeJob, result
-from small_ct import VOXEL_MM, trunk_hu
-from VertebraLabelingLib.view.folder import Folder
+from small_ct import trunk_image
 from VertebraLabelingLib.view.opener import Opener
 from VertebraLabelingLib.view.series import read_series
 from VertebraLabelingLib.view.snapshot import snapshot
-from VertebraLabelingLib.view.workspace import Workspace
-
-
-@pytest.fixture
-def workspace(scene, tmp_path):
-    FakeJob.made.clear()
-    (tmp_path / "folder").mkdir()
-    workspace = Workspace(scene, Folder(tmp_path / "folder"), make_job=FakeJob, make_refine_job=FakeJob)
-    yield workspace
-    workspace.close()
-
-
-def ct():
-    image = sitk.GetImageFromArray(trunk_hu())
-    image.SetSpacing([VOXEL_MM] * 3)
-    return image
 
 
 def labelled(workspace, path):
@@ -50,7 +33,7 @@ def kinds(workspace):
 
 def test_a_report_is_offered_and_written_when_the_files_of_the_series_are_gone(workspace, tmp_path):
     hd = pytest.importorskip("highdicom", reason="needs highdicom")
-    write_ct_series(tmp_path / "series", ct())
+    write_ct_series(tmp_path / "series", trunk_image())
     labelled(workspace, tmp_path / "series")
     assert kinds(workspace) == ["markups", "csv", "verse", "report"]
     workspace.act("save", "report", "mine")
@@ -64,7 +47,7 @@ def test_a_report_is_offered_and_written_when_the_files_of_the_series_are_gone(w
 
 
 def test_on_a_ct_that_is_no_dicom_a_report_is_neither_offered_nor_written(workspace, tmp_path):
-    sitk.WriteImage(ct(), str(tmp_path / "ct.nii.gz"))
+    sitk.WriteImage(trunk_image(), str(tmp_path / "ct.nii.gz"))
     labelled(workspace, tmp_path / "ct.nii.gz")
     assert kinds(workspace) == ["markups", "csv", "verse"]
     workspace.act("save", "report", "mine")
@@ -74,9 +57,9 @@ def test_on_a_ct_that_is_no_dicom_a_report_is_neither_offered_nor_written(worksp
 
 
 def test_a_series_is_forgotten_with_its_ct(workspace, tmp_path):
-    write_ct_series(tmp_path / "series", ct())
+    write_ct_series(tmp_path / "series", trunk_image())
     labelled(workspace, tmp_path / "series")
-    sitk.WriteImage(ct(), str(tmp_path / "ct.nii.gz"))
+    sitk.WriteImage(trunk_image(), str(tmp_path / "ct.nii.gz"))
     labelled(workspace, tmp_path / "ct.nii.gz")
     assert "report" not in kinds(workspace)
 
@@ -85,7 +68,7 @@ def test_without_highdicom_the_ct_is_shown_and_the_report_refused_in_the_usual_s
     workspace, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "highdicom", None)
-    write_ct_series(tmp_path / "series", ct())
+    write_ct_series(tmp_path / "series", trunk_image())
     labelled(workspace, tmp_path / "series")
     workspace.act("save", "report", "mine")
     assert workspace.message_kind == "error"
@@ -97,7 +80,7 @@ def test_a_series_to_which_no_report_can_refer_is_shown_and_told_by_the_name_tha
     pytest.importorskip("highdicom", reason="needs highdicom")
     from pydicom import dcmread
 
-    for path in write_ct_series(tmp_path / "series", ct()):
+    for path in write_ct_series(tmp_path / "series", trunk_image()):
         slice_ = dcmread(path)
         del slice_.FrameOfReferenceUID
         slice_.save_as(path)

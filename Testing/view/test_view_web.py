@@ -13,7 +13,7 @@ pytest.importorskip("greenlet", reason="greenlet is not installed (pip install '
 import SimpleITK as sitk
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
-from small_ct import VOXEL_MM, trunk_hu
+from small_ct import trunk_image
 from VertebraLabelingLib.core.errors import UsageError
 from VertebraLabelingLib.view import uploads
 from VertebraLabelingLib.view.access import Access
@@ -352,10 +352,8 @@ def real_viewer(scene, tmp_path):
 
 
 def ct_files(folder, name):
-    image = sitk.GetImageFromArray(trunk_hu())
-    image.SetSpacing([VOXEL_MM] * 3)
     folder.mkdir()
-    sitk.WriteImage(image, str(folder / name), useCompression=name.endswith(".nhdr"))
+    sitk.WriteImage(trunk_image(), str(folder / name), useCompression=name.endswith(".nhdr"))
     return [(path.name, path.read_bytes()) for path in sorted(folder.iterdir())]
 
 

@@ -17,15 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from VertebraLabelingLib.core.errors import UsageError
-from VertebraLabelingLib.engines.weights import fitting, load_weights
+from VertebraLabelingLib.engines.network import load_module
+from VertebraLabelingLib.engines.weights import load_weights
 from VertebraLabelingLib.methods.centre_map import centre_loss
-from VertebraLabelingLib.methods.sites.heads.integral import integral_regression
-from VertebraLabelingLib.methods.sites.heads.level import read_at
+from VertebraLabelingLib.methods.sites.method import build_network
 from VertebraLabelingLib.methods.sites.network import SitesOutput
 
 from ..sampling import Window
 from . import Sample
-from .sites import READ_JITTER_MM, WEIGHTS, SitesTask
+from .sites import WEIGHTS, SitesTask
 
 LEAST_PEAK = 0.3
 """Where the teachers on average are less sure of a centre, they are not asked for its place and level."""
@@ -53,7 +53,6 @@ class DistilledTask:
     def __init__(self, task: SitesTask, teachers: Sequence[nn.Module], share: float) -> None:
         self._task, self._share = task, share
         self._teachers = [teacher.requires_grad_(False).eval() for teacher in teachers]
-        self._extent_mm = torch.tensor(task.windows.extent_zyx_mm, dtype=torch.float32)
         self.settings, self.windows = task.settings, task.windows
 
     def build_network(self) -> nn.Module:
@@ -83,9 +82,9 @@ class DistilledTask:
         said = [_from_either_side(teacher.to(image.device), image) for teacher in self._teachers]
         centre = torch.stack([one.centre.sigmoid() for one in said]).mean(0)
         seeds = [_peaks(window) for window in centre]
-        numbered = list(enumerate(seeds))
-        sites = [torch.stack([self._sites(one, n, places) for one in said]).mean(0) for n, places in numbered]
-        levels = [torch.stack([self._levels(one, n, sites[n]).softmax(1) for one in said]).mean(0) for n, _ in numbered]
+        places, names = self._task.places_mm, self._task.names_at
+        sites = [torch.stack([places(one, n, voxels) for one in said]).mean(0) for n, voxels in enumerate(seeds)]
+        levels = [torch.stack([names(one, n, at).softmax(1) for one in said]).mean(0) for n, at in enumerate(sites)]
         return Lesson(centre, seeds, sites, levels)
 
     def _agreement(self, output: SitesOutput, lesson: Lesson) -> dict[str, Tensor]:
@@ -93,20 +92,11 @@ class DistilledTask:
         count = max(1, sum(map(len, lesson.seeds)))
         position, level = output.centre.new_zeros(()), output.centre.new_zeros(())
         for n, (seeds, sites, levels) in enumerate(zip(lesson.seeds, lesson.sites_mm, lesson.levels, strict=True)):
-            position = position + F.smooth_l1_loss(self._sites(output, n, seeds), sites, reduction="sum") / count
-            read = self._levels(output, n, sites + torch.randn_like(sites) * READ_JITTER_MM)
-            level = level + F.cross_entropy(read, levels, reduction="sum") / count
+            found, names = self._task.places_mm(output, n, seeds), self._task.names_near(output, n, sites)
+            position = position + F.smooth_l1_loss(found, sites, reduction="sum") / count
+            level = level + F.cross_entropy(names, levels, reduction="sum") / count
         centre = centre_loss(output.centre, lesson.centre, torch.ones_like(lesson.centre), count)
         return {"centre": centre, "position": position, "level": level}
-
-    def _sites(self, output: SitesOutput, n: int, seeds: Tensor) -> Tensor:
-        """(m, 3) mm: the integral regression of window n around voxels (m, 3)."""
-        settings = self.settings
-        return integral_regression(output.integral[n], seeds, settings.integral_radius_mm, settings.centre_spacing_mm)
-
-    def _levels(self, output: SitesOutput, n: int, sites_mm: Tensor) -> Tensor:
-        """(m, levels) logits of window n at sites (m, 3) in mm."""
-        return read_at(output.levels[n], sites_mm, self._extent_mm.to(sites_mm.device))
 
 
 def with_teachers(task: Any, teachers: Sequence[str], share: float) -> DistilledTask:
@@ -122,10 +112,7 @@ def with_teachers(task: Any, teachers: Sequence[str], share: float) -> Distilled
 def _teacher(file: Path) -> nn.Module:
     weights = load_weights(file)
     weights.require_model(SitesTask.model_id)
-    with fitting(weights):
-        module = SitesTask(dict(weights.metadata["network"]), {}).build_network()
-        module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.arrays.items()})
-    return module
+    return load_module(weights, build_network)
 
 
 def _from_either_side(teacher: nn.Module, image: Tensor) -> SitesOutput:

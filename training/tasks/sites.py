@@ -101,16 +101,27 @@ class SitesTask:
     def _position_loss(self, output: SitesOutput, batch: Sample, valid: Tensor, n: int) -> Tensor:
         """Sum over the sites of the distance in mm (smooth L1 per axis) after the integral regression."""
         sites = batch["sites"][n][valid[n]]
-        spacing = self.settings.centre_spacing_mm
-        seeds = ((sites + torch.randn_like(sites) * SEED_JITTER_MM) / spacing).floor().long()
-        found = integral_regression(output.integral[n], seeds, self.settings.integral_radius_mm, spacing)
-        return F.smooth_l1_loss(found, sites, reduction="sum")
+        seeds = (sites + torch.randn_like(sites) * SEED_JITTER_MM) / self.settings.centre_spacing_mm
+        return F.smooth_l1_loss(self.places_mm(output, n, seeds.floor().long()), sites, reduction="sum")
 
     def _read(self, output: SitesOutput, batch: Sample, valid: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
         """Level logits read near the sites of one window, the sites (mm, cranio-caudal), and their true channels."""
         sites, channels = batch["sites"][n][valid[n]], batch["channels"][n][valid[n]]
-        extent = torch.tensor(self.windows.extent_zyx_mm, dtype=torch.float32, device=sites.device)
-        return read_at(output.levels[n], sites + torch.randn_like(sites) * READ_JITTER_MM, extent), sites, channels
+        return self.names_near(output, n, sites), sites, channels
+
+    def places_mm(self, output: SitesOutput, n: int, seeds_voxel: Tensor) -> Tensor:
+        """(m, 3) mm from the corner of window n: the integral regression around voxels (m, 3)."""
+        radius_mm, spacing_mm = self.settings.integral_radius_mm, self.settings.centre_spacing_mm
+        return integral_regression(output.integral[n], seeds_voxel, radius_mm, spacing_mm)
+
+    def names_at(self, output: SitesOutput, n: int, sites_mm: Tensor) -> Tensor:
+        """(m, levels) logits of window n at sites (m, 3) in mm."""
+        extent = torch.tensor(self.windows.extent_zyx_mm, dtype=torch.float32, device=sites_mm.device)
+        return read_at(output.levels[n], sites_mm, extent)
+
+    def names_near(self, output: SitesOutput, n: int, sites_mm: Tensor) -> Tensor:
+        """The same at places near the sites, as inference does not find them exactly."""
+        return self.names_at(output, n, sites_mm + torch.randn_like(sites_mm) * READ_JITTER_MM)
 
 
 def centre_sigmas_mm(

@@ -70,13 +70,19 @@ def load_network(
     nothing else imports torch.  engine: as `choose_engine` returns it.  device: as `choose_device` returns it.
     Raises ModelError when the weights do not fit the module, or the ONNX graph that ships for this model.
     """
-    with fitting(weights):
-        if engine == "onnx":
-            from .onnx_network import load_onnx_network
+    if engine == "onnx":
+        from .onnx_network import load_onnx_network
 
+        with fitting(weights):
             return load_onnx_network(weights)
-        import torch
+    return TorchNetwork(load_module(weights, build), device)
 
+
+def load_module(weights: Weights, build: Callable[[Mapping[str, Any]], nn.Module]) -> nn.Module:
+    """The module of a weight file on the CPU, as `build` makes it; ModelError when the weights do not fit it."""
+    import torch
+
+    with fitting(weights):
         module = build(weights.metadata["network"])
         module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.arrays.items()})
-    return TorchNetwork(module, device)
+    return module
